@@ -1,0 +1,202 @@
+//! Gradient, products with the Hessian and training step against the time their matrix products alone
+//! take.
+//!
+//! The floor is flops over the GEMM rate measured in the same run, on the shapes of the model's own layers,
+//! with the same threads. Rounds of all measurements alternate, and medians are printed, because the
+//! machine's speed drifts.
+//!
+//!     cargo bench --bench engine [-- small|large] [--threads N] [--rounds N] [--json]
+#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
+
+use std::time::Instant;
+
+use burn::tensor::Device;
+use rand::RngExt;
+use warmlab::config::GptConfig;
+use warmlab::data::Batch;
+use warmlab::linalg::{LinearOperator, probes};
+use warmlab::model::Gpt;
+use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
+use warmlab::optim::{AdamW, Hyperparameters, clip_factor};
+use warmlab::random::stream;
+use warmlab::train::initial_parameters;
+use warmlab::values::DType;
+
+#[global_allocator]
+static ALLOCATOR: warmlab::allocator::Allocator = warmlab::allocator::Allocator;
+
+struct Size {
+    name: &'static str,
+    config: &'static str,
+    batch: usize,
+    rounds: usize,
+}
+
+const SIZES: [Size; 2] = [
+    Size {
+        name: "small",
+        config: r#"{"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64, "vocab_size": 65, "bias": false}"#,
+        batch: 12,
+        rounds: 25,
+    },
+    Size {
+        name: "large",
+        config: r#"{"n_layer": 6, "n_head": 6, "n_embd": 384, "block_size": 256, "vocab_size": 65, "bias": false}"#,
+        batch: 4,
+        rounds: 7,
+    },
+];
+
+fn main() {
+    warmlab::allocator::keep_freed_memory();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let after = |flag: &str| {
+        arguments.iter().position(|a| a == flag).and_then(|i| arguments.get(i + 1)?.parse().ok())
+    };
+    let threads =
+        after("--threads").unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
+    let named: Vec<&Size> = SIZES.iter().filter(|s| arguments.iter().any(|a| a == s.name)).collect();
+    let chosen = if named.is_empty() { SIZES.iter().collect() } else { named };
+    eprintln!("{threads} threads, {}", warmlab::simd::level().as_str());
+    let (rounds, json) = (after("--rounds"), arguments.iter().any(|a| a == "--json"));
+    chosen.into_iter().for_each(|size| bench(size, rounds.unwrap_or(size.rounds), json));
+}
+
+/// (rows, inner, columns) of every linear layer of a forward pass, for `n` tokens.
+fn linear_shapes(c: &GptConfig, n: usize) -> Vec<(usize, usize, usize)> {
+    let e = c.n_embd;
+    let block = [(n, e, 3 * e), (n, e, e), (n, e, 4 * e), (n, 4 * e, e)];
+    let mut shapes: Vec<_> = (0..c.n_layer).flat_map(|_| block).collect();
+    shapes.push((n, e, c.vocab_size));
+    shapes
+}
+
+/// Flops of one GEMM of every layer, and of one attention product (lower triangle) of every layer.
+fn flops(c: &GptConfig, batch: &Batch) -> (f64, f64) {
+    let linear = linear_shapes(c, batch.num_tokens()).iter().map(|(m, k, n)| 2.0 * (m * k * n) as f64).sum();
+    let t = batch.seq() as f64;
+    let attention = (c.n_layer * batch.batch_size()) as f64 * t * (t + 1.0) * c.n_embd as f64;
+    (linear, attention)
+}
+
+/// Seconds of one GEMM of every linear layer.
+fn gemms(shapes: &[(usize, usize, usize)], buffers: &mut [(Vec<f32>, Vec<f32>, Vec<f32>)]) {
+    for ((m, k, n), (a, b, c)) in shapes.iter().zip(buffers) {
+        // SAFETY: the buffers have m·k, n·k and m·n numbers
+        #[allow(unsafe_code)]
+        unsafe {
+            gemm::gemm(
+                *m,
+                *n,
+                *k,
+                c.as_mut_ptr(),
+                1,
+                *n as isize,
+                false,
+                a.as_ptr(),
+                1,
+                *k as isize,
+                b.as_ptr(),
+                1,
+                *n as isize,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::Rayon(rayon::current_num_threads()),
+            );
+        }
+    }
+}
+
+fn bench(size: &Size, rounds: usize, json: bool) {
+    let config: GptConfig = serde_json::from_str(size.config).unwrap();
+    let seq = config.block_size;
+    let random = &mut stream(1, 0, "bench");
+    let mut ids =
+        || (0..size.batch * seq).map(|_| random.random_range(0..config.vocab_size as u32)).collect();
+    let batch = Batch::new(ids(), ids(), seq);
+    let mut values = initial_parameters(&config, 1, DType::F32);
+    let n = config.num_parameters();
+    let gpt = || Gpt::new(&config, &values, &Device::flex()).unwrap();
+    let mut model = gpt();
+    let curvature = Curvature::new(gpt(), &batch, size.batch, Keep::Kept).unwrap();
+    let hessian = Hessian(&curvature);
+    let ggn = GaussNewton(&curvature);
+    let one = probes::sphere(1, n, DType::F32, &mut stream(2, 0, "bench"));
+    let eight = probes::sphere(8, n, DType::F32, &mut stream(3, 0, "bench"));
+    let hyper = Hyperparameters { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1 };
+    let mut adam = AdamW::new(hyper, n, DType::F32, vec![0..n]);
+
+    let shapes = linear_shapes(&config, batch.num_tokens());
+    let mut buffers: Vec<_> =
+        shapes.iter().map(|(m, k, n)| (vec![0.5; m * k], vec![0.25; k * n], vec![0.0; m * n])).collect();
+
+    let mut times: Vec<(&str, f64, Vec<f64>)> = vec![
+        ("one GEMM per layer", 1.0, vec![]),
+        ("gradient", 3.0, vec![]),
+        ("Hessian product", 6.0, vec![]),
+        ("Gauss-Newton product", 4.0, vec![]),
+        ("8 Hessian products", 48.0, vec![]),
+        ("training step", 3.0, vec![]),
+    ];
+    for _ in 0..=rounds {
+        let mut record = |i: usize, start: Instant| times[i].2.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        gemms(&shapes, &mut buffers);
+        record(0, start);
+        let start = Instant::now();
+        model.gradient(&batch, size.batch).unwrap();
+        record(1, start);
+        let start = Instant::now();
+        hessian.apply(&one).unwrap();
+        record(2, start);
+        let start = Instant::now();
+        ggn.apply(&one).unwrap();
+        record(3, start);
+        let start = Instant::now();
+        hessian.apply(&eight).unwrap();
+        record(4, start);
+        let start = Instant::now();
+        let (_, gradient) = model.gradient(&batch, size.batch).unwrap();
+        let (_, factor) = clip_factor(&gradient, 1.0);
+        adam.update(&mut values, &gradient, factor, 1e-6);
+        model.set_parameters(&values);
+        record(5, start);
+    }
+    let (linear, attention) = flops(&config, &batch);
+    // the first round warms caches and allocator up
+    let median = |list: &[f64]| {
+        let mut list = list[1..].to_vec();
+        list.sort_by(f64::total_cmp);
+        list[list.len() / 2]
+    };
+    if json {
+        let seconds = times.iter().map(|(name, _, list)| (name.to_string(), median(list).into()));
+        println!("{}", serde_json::Value::Object(seconds.collect()));
+        return;
+    }
+    let rate = linear / median(&times[0].2);
+    let gradient = median(&times[1].2);
+    println!(
+        "\n{}: n = {n}, {} tokens; GEMM of its layers {:.0} GFLOP/s",
+        size.name,
+        batch.num_tokens(),
+        rate / 1e9
+    );
+    println!("{:<22} {:>9} {:>9} {:>8} {:>10}", "", "ms", "floor ms", "/ floor", "/ gradient");
+    for (name, units, list) in &times[1..] {
+        // attention has two products where a linear layer has one
+        let floor = (units * linear + 2.0 * units * attention) / rate;
+        let time = median(list);
+        println!(
+            "{name:<22} {:>9.2} {:>9.2} {:>8.2} {:>10.2}",
+            time * 1e3,
+            floor * 1e3,
+            time / floor,
+            time / gradient
+        );
+    }
+}

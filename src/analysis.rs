@@ -1,0 +1,111 @@
+//! What an analysis is: from a snapshot to rows.
+//!
+//! An analysis writes no file, prints nothing, reads no clock and picks no seed. It declares its name, its
+//! quantities and its options; the command line, `warmlab list`, the metadata and the conformance tests
+//! follow from the declaration.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::observer::Observer;
+use crate::row::Row;
+use crate::snapshot::Snapshot;
+
+/// A named number an analysis may report.
+#[derive(Debug, Clone, Copy)]
+pub struct Quantity {
+    /// Slash name. `{operator}` stands for hessian, ggn, preconditioned, preconditioned_next.
+    pub name: &'static str,
+    /// Its unit; "" for a pure number.
+    pub unit: &'static str,
+    /// What it is, in one sentence.
+    pub about: &'static str,
+}
+
+/// An option of an analysis: a long flag of its command.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionSpec {
+    /// The flag, without dashes.
+    pub name: &'static str,
+    /// What its value is called in `--help`; "" for a switch.
+    pub value: &'static str,
+    /// The value when it is not given; "" for a switch.
+    pub default: &'static str,
+    /// Whether it may be given several times.
+    pub repeatable: bool,
+    /// One sentence.
+    pub help: &'static str,
+}
+
+/// The values of an analysis's options.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options(BTreeMap<String, Vec<String>>);
+
+impl Options {
+    /// The defaults of `specs`.
+    pub fn defaults(specs: &[OptionSpec]) -> Self {
+        let pairs = specs.iter().filter(|s| !s.default.is_empty());
+        Options(pairs.map(|s| (s.name.to_string(), vec![s.default.to_string()])).collect())
+    }
+
+    /// Sets the values of one option; a switch that is on has the value "true".
+    pub fn set(&mut self, name: &str, values: Vec<String>) {
+        self.0.insert(name.into(), values);
+    }
+
+    /// All values of an option.
+    pub fn all(&self, name: &str) -> &[String] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a switch is on.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.all(name).first().is_some_and(|v| v == "true")
+    }
+
+    /// The one value of an option.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it does not parse.
+    pub fn get<T: FromStr>(&self, name: &str) -> Result<T> {
+        let text = self.all(name).first().map_or("", String::as_str);
+        text.parse().map_err(|_| Error::usage(format!("--{name} `{text}` is not a {}", kind::<T>())))
+    }
+
+    /// `name=value` pairs in order, for the metadata.
+    pub fn normalised(&self) -> String {
+        let pairs = self.0.iter().map(|(name, values)| format!("{name}={}", values.join("|")));
+        pairs.collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn kind<T>() -> &'static str {
+    match std::any::type_name::<T>() {
+        "usize" | "u64" | "u32" => "whole number",
+        "f64" => "number",
+        _ => "valid value",
+    }
+}
+
+/// One entry of the catalogue.
+pub trait Analysis: Sync {
+    /// Its command.
+    fn name(&self) -> &'static str;
+    /// What it measures, in one sentence.
+    fn about(&self) -> &'static str;
+    /// A command line that works.
+    fn example(&self) -> &'static str;
+    /// What it may report.
+    fn quantities(&self) -> &'static [Quantity];
+    /// What it can be told.
+    fn options(&self) -> &'static [OptionSpec];
+    /// Conventions a reader of the numbers must know, for the metadata.
+    fn notes(&self) -> &'static str;
+
+    /// Measures.
+    ///
+    /// # Errors
+    /// Where the snapshot lacks what is needed, an option is impossible, or a computation fails.
+    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>>;
+}

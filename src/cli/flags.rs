@@ -1,0 +1,146 @@
+//! Flags that several commands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::values::DType;
+
+/// Of every command.
+#[derive(Args, Debug, Clone)]
+pub struct Everywhere {
+    /// Threads to use [default: all processors]
+    #[arg(long, value_name = "N", global = true, help_heading = "General")]
+    pub threads: Option<usize>,
+    /// Print errors only
+    #[arg(short, long, global = true, help_heading = "General")]
+    pub quiet: bool,
+    /// Print more
+    #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = "General")]
+    pub verbose: bool,
+}
+
+/// How to compute.
+#[derive(Args, Debug, Clone)]
+pub struct Computing {
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 1337, help_heading = "Computing")]
+    pub seed: u64,
+    /// Precision of the model and of all vectors: f32 or f64
+    #[arg(long, default_value = "f32", value_parser = parse::<DType>, help_heading = "Computing")]
+    pub dtype: DType,
+    /// Where to compute; `warmlab list` names the devices of this build
+    #[arg(long, default_value = "flex", value_parser = parse::<Device>, help_heading = "Computing")]
+    pub device: Device,
+}
+
+/// What to measure on.
+#[derive(Args, Debug, Clone)]
+pub struct Measuring {
+    /// A checkpoint: a path, or step_N of a run
+    #[arg(long, value_name = "PATH|step_N", help_heading = "Input")]
+    pub ckpt: Option<String>,
+    /// The run that has the step; without --ckpt, every checkpoint of it is measured
+    #[arg(long, value_name = "DIR", help_heading = "Input")]
+    pub run: Option<PathBuf>,
+    /// Of --run's checkpoints, only these steps, such as 1,10,100
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        requires = "run",
+        conflicts_with = "ckpt",
+        help_heading = "Input"
+    )]
+    pub steps: Vec<u64>,
+    /// Tokens: a .bin file, a folder with val.bin, or a dataset [default: what the run was trained on]
+    #[arg(long, value_name = "FILE|DIR|NAME", help_heading = "Input")]
+    pub data: Option<String>,
+    /// A batch saved as safetensors with x and y, (B, T) int64
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "batch_size", "block_size"], help_heading = "Input")]
+    pub batch: Option<PathBuf>,
+    /// Sequences to measure on [default: 8]
+    #[arg(long, value_name = "B", help_heading = "Input")]
+    pub batch_size: Option<usize>,
+    /// Tokens per sequence [default: the checkpoint's]
+    #[arg(long, value_name = "T", help_heading = "Input")]
+    pub block_size: Option<usize>,
+    /// How sequences are chosen: the first ones in order, or at random offsets
+    #[arg(long, default_value = "sequential", value_parser = ["sequential", "random"], help_heading = "Input")]
+    pub sampling: String,
+    /// Sequences computed at a time [default: as many as fit]
+    #[arg(long, value_name = "B", help_heading = "Computing")]
+    pub micro_batch: Option<usize>,
+    /// Memory that may be used, such as 8GiB [default: three quarters of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Computing")]
+    pub memory: Option<u64>,
+    /// Folder for reports
+    #[arg(long, value_name = "DIR", default_value = "reports", help_heading = "Output")]
+    pub out: PathBuf,
+    /// What to print: table, json or csv
+    #[arg(long, default_value = "table", value_parser = ["table", "json", "csv"], help_heading = "Output")]
+    pub format: String,
+    /// Exit with 0 even where something is unconverged or unresolved
+    #[arg(long, help_heading = "Output")]
+    pub allow_unconverged: bool,
+}
+
+/// A value parser over `FromStr`, with the hint in the message.
+fn parse<T: std::str::FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
+    text.parse().map_err(|e: Error| match e.hint() {
+        Some(hint) => format!("{e}; {hint}"),
+        None => e.to_string(),
+    })
+}
+
+/// "8GiB", "500MB", "1073741824".
+pub fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "kib" => 1024.0,
+        "m" | "mb" => 1e6,
+        "mib" => 1048576.0,
+        "g" | "gb" => 1e9,
+        "gib" => 1073741824.0,
+        "tib" => 1099511627776.0,
+        _ => return Err(format!("`{unit}` is no unit of memory; use GiB, MiB or KiB")),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number > 0.0 => Ok((number * factor) as u64),
+        _ => Err(format!("`{text}` is no amount of memory; write it as 8GiB")),
+    }
+}
+
+impl Measuring {
+    /// The batch size, at least 1.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for 0.
+    pub fn batch_size(&self) -> Result<usize> {
+        match self.batch_size {
+            Some(0) => Err(Error::usage("--batch-size 0 holds no sequence")),
+            Some(size) => Ok(size),
+            None => Ok(8),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_bytes;
+
+    #[test]
+    fn amounts_of_memory_are_understood() {
+        assert_eq!(parse_bytes("8GiB"), Ok(8 << 30));
+        assert_eq!(parse_bytes("1.5 GB"), Ok(1_500_000_000));
+        assert_eq!(parse_bytes("4096"), Ok(4096));
+        for bad in ["", "GiB", "8 parsecs", "-1", "0"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+    }
+}

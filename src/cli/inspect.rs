@@ -1,0 +1,104 @@
+//! `warmlab inspect`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Outcome;
+use super::flags::Everywhere;
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+use crate::report;
+use crate::run::{self, Checkpoint};
+use crate::values::{DType, Values};
+
+/// Describe a checkpoint or a Parquet report
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  warmlab inspect out/ckpt.pt\n  warmlab inspect reports/warm/hessian/step_500.parquet"
+)]
+pub struct Inspect {
+    /// A checkpoint (file or folder), or a report
+    path: PathBuf,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+impl Inspect {
+    /// Prints the description.
+    pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
+        let _ = &self.everywhere;
+        if !self.path.exists() {
+            return Err(Error::usage(format!("`{}` does not exist", self.path.display())));
+        }
+        if self.path.extension().is_some_and(|e| e == "parquet") {
+            let report = report::read_parquet(&self.path)?;
+            let mut text = String::new();
+            for (key, value) in &report.meta {
+                let _ = writeln!(text, "{key:<28} {value}");
+            }
+            text.push('\n');
+            text.push_str(&report::table(&report.rows));
+            terminal.data(&text)?;
+            return Ok(Outcome::Done);
+        }
+        let checkpoint = run::open(&self.path, DType::F64)?;
+        checkpoint.notes.iter().for_each(|note| terminal.say(note));
+        terminal.data(&describe(&checkpoint))?;
+        Ok(Outcome::Done)
+    }
+}
+
+fn describe(checkpoint: &Checkpoint) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| {
+        let _ = writeln!(text, "{key:<18} {value}");
+    };
+    let c = &checkpoint.config;
+    line("format", checkpoint.format.into());
+    line("run", checkpoint.run.clone());
+    line("step", format!("{} (updates applied)", checkpoint.step));
+    line("parameters", format!("{}", c.num_parameters()));
+    line(
+        "model",
+        format!(
+            "{} n_layer {} n_head {} n_embd {} block_size {} vocab_size {}",
+            c.arch, c.n_layer, c.n_head, c.n_embd, c.block_size, c.vocab_size
+        ),
+    );
+    let head = if c.tied_lm_head { "tied to wte" } else { "its own" };
+    let activation = serde_json::to_string(&c.activation).unwrap_or_default();
+    line("", format!("bias {}, activation {}, LM head {head}", c.bias, activation.trim_matches('"')));
+    if let Some(loss) = checkpoint.loss {
+        line("training loss", report::plain(loss));
+    }
+    match &checkpoint.optimizer {
+        None => line("optimizer", "none".into()),
+        Some(o) => {
+            let moments = if o.exp_avg_sq.is_some() { "with moments" } else { "without moments" };
+            line(
+                "optimizer",
+                format!("{} beta1 {} beta2 {} eps {:e}, {moments}", o.name, o.beta1, o.beta2, o.eps),
+            );
+            let last = o.last_lr.map_or("unknown".into(), |lr| format!("{lr:e}"));
+            line("learning rate", format!("next {:e}, last {last}, weight decay {}", o.lr, o.weight_decay));
+        }
+    }
+    line("sha256", checkpoint.sha256.clone());
+    text.push('\n');
+    let _ = writeln!(text, "{:<42} {:>14} {:>10} {:>10}", "parameter", "shape", "rms", "rms √v");
+    let v = checkpoint.optimizer.as_ref().and_then(|o| o.exp_avg_sq.as_ref());
+    for p in c.parameters() {
+        let shape = p.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+        let root = v.map(|v| format!("{:.2e}", mean(v, p.range(), |x| x).sqrt())).unwrap_or_default();
+        let rms = mean(&checkpoint.parameters, p.range(), |x| x * x).sqrt();
+        let _ = writeln!(text, "{:<42} {shape:>14} {rms:>10.2e} {root:>10}", p.name);
+    }
+    text
+}
+
+fn mean(values: &Values, range: std::ops::Range<usize>, of: impl Fn(f64) -> f64) -> f64 {
+    let n = range.len() as f64;
+    range.map(|i| of(values.get(i))).sum::<f64>() / n
+}

@@ -1,0 +1,94 @@
+//! `warmlab list`.
+
+use std::fmt::Write;
+
+use clap::Args;
+
+use super::flags::Everywhere;
+use super::terminal::Terminal;
+use super::{Outcome, meta};
+use crate::analyses::ANALYSES;
+use crate::data::recipes;
+use crate::device::Device;
+use crate::error::Result;
+use crate::report;
+use crate::simd;
+
+/// List analyses, quantities, datasets and devices
+#[derive(Args)]
+#[command(after_help = "Examples:\n  warmlab list\n  warmlab list --dictionary > reports/README.md")]
+pub struct List {
+    /// Print the columns and quantities of reports as Markdown
+    #[arg(long)]
+    dictionary: bool,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+impl List {
+    /// Prints the catalogue.
+    pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
+        let _ = &self.everywhere;
+        if self.dictionary {
+            terminal.data(&dictionary())?;
+            return Ok(Outcome::Done);
+        }
+        let mut text = String::new();
+        for analysis in ANALYSES {
+            let _ = writeln!(text, "{}\n  {}", analysis.name(), analysis.about());
+            for quantity in analysis.quantities() {
+                let unit =
+                    if quantity.unit.is_empty() { String::new() } else { format!(" [{}]", quantity.unit) };
+                let _ = writeln!(text, "  - {}{unit}: {}", quantity.name, quantity.about);
+            }
+            text.push('\n');
+        }
+        text.push_str("datasets\n  - synthetic: a small language of known entropy; needs no file\n");
+        for recipe in recipes() {
+            let _ = writeln!(
+                text,
+                "  - {}: {}; {} + {} tokens, vocabulary {}; `warmlab data {0}` prepares it",
+                recipe.name, recipe.about, recipe.train_tokens, recipe.val_tokens, recipe.vocab_size
+            );
+        }
+        text.push_str("\ndevices\n");
+        for (name, about) in Device::all() {
+            let _ = writeln!(text, "  - {name}: {about} ({})", simd::level().as_str());
+        }
+        terminal.data(&text)?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// reports/README.md: what every column and every quantity means.
+fn dictionary() -> String {
+    let mut text = format!("{HEAD}\n| column | meaning |\n|---|---|\n");
+    for (name, about) in report::COLUMNS {
+        let _ = writeln!(text, "| {name} | {about} |");
+    }
+    for analysis in ANALYSES {
+        let _ = writeln!(text, "\n## {}\n{}.\n", analysis.name(), analysis.about());
+        let _ = writeln!(text, "Conventions: {}.\n", meta::one_line(analysis.notes()));
+        text.push_str("| quantity | unit | meaning |\n|---|---|---|\n");
+        for quantity in analysis.quantities() {
+            let unit = if quantity.unit.is_empty() { "1" } else { quantity.unit };
+            let _ =
+                writeln!(text, "| `{}` | {unit} | {} |", quantity.name, quantity.about.replace('|', "\\|"));
+        }
+    }
+    text
+}
+
+const HEAD: &str = "\
+# Reports
+
+Results land here as `RUN/ANALYSIS/step_N.parquet`, one row per number, all analyses with the same columns; \
+beside each lies `step_N.run.json` with the command, the time it took and the peak memory. Everything needed \
+to repeat a number is in the key-value metadata of its Parquet file: `warmlab inspect FILE` prints it.
+
+`{operator}` stands for `hessian`, `ggn`, `preconditioned` or `preconditioned_next`.
+
+This page is made by `warmlab list --dictionary`; a test compares them.
+
+## Columns
+";

@@ -1,0 +1,62 @@
+//! What a report says about how it was made.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::resources;
+use crate::analysis::{Analysis, Options};
+use crate::error::Result;
+use crate::files;
+use crate::report::SCHEMA_VERSION;
+use crate::simd;
+use crate::snapshot::Snapshot;
+
+/// Everything needed to repeat the numbers; the same for the same command.
+pub fn metadata(
+    analysis: &dyn Analysis,
+    options: &Options,
+    snapshot: &Snapshot,
+    batch: &str,
+) -> BTreeMap<String, String> {
+    let settings = snapshot.settings();
+    let pairs = [
+        ("schema_version", SCHEMA_VERSION.to_string()),
+        ("version", env!("CARGO_PKG_VERSION").to_string()),
+        ("analysis", analysis.name().to_string()),
+        ("options", options.normalised()),
+        ("checkpoint_sha256", snapshot.checkpoint().sha256.clone()),
+        ("checkpoint_format", snapshot.checkpoint().format.to_string()),
+        ("batch", batch.to_string()),
+        ("batch_sha256", snapshot.batch().sha256()),
+        ("num_parameters", snapshot.config().num_parameters().to_string()),
+        ("seed", settings.seed.to_string()),
+        ("dtype", settings.dtype.to_string()),
+        ("device", settings.device.to_string()),
+        ("threads", resources::threads().to_string()),
+        ("simd", simd::level().as_str().to_string()),
+        ("notes", one_line(analysis.notes())),
+    ];
+    pairs.into_iter().map(|(key, value)| (format!("warmlab.{key}"), value)).collect()
+}
+
+/// Text without line breaks.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What changes from run to run lies beside the report: timings, memory, the command line.
+///
+/// # Errors
+/// Where the folder cannot be written.
+pub fn write_run_json(path: &Path, elapsed: Duration) -> Result<()> {
+    let command: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    let value = json!({
+        "command": command,
+        "seconds": elapsed.as_secs_f64(),
+        "peak_memory_bytes": resources::peak_memory(),
+    });
+    files::write_bytes(path, format!("{value:#}\n").as_bytes())
+}

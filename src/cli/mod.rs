@@ -1,0 +1,102 @@
+//! The command line: the only place that names clap and prints.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 done; 1 done, but something asked for is
+//! unconverged or unresolved; 2 usage, input or output error; 130 interrupted.
+
+mod analyse;
+mod data;
+mod flags;
+mod inspect;
+mod list;
+mod meta;
+mod report;
+mod resources;
+mod terminal;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
+
+use crate::allocator;
+use crate::analyses::ANALYSES;
+use crate::error::{Error, Result};
+use terminal::Terminal;
+
+/// What a command ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// Something asked for is unconverged or unresolved.
+    Doubtful,
+}
+
+/// The commands that are not analyses.
+#[derive(Subcommand)]
+enum Builtin {
+    /// Train a GPT, saving what is needed to measure it
+    Train(Box<train::Train>),
+    /// Prepare token files from a dataset or a text
+    Data(data::Data),
+    /// Describe a checkpoint or a Parquet report
+    Inspect(inspect::Inspect),
+    /// Put runs side by side, step by step
+    Report(report::Report),
+    /// List analyses, quantities, datasets and devices
+    List(list::List),
+}
+
+/// Parses the arguments, runs the command and says how it ended.
+pub fn main() -> ExitCode {
+    allocator::keep_freed_memory();
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            // help and version are data; a broken pipe while printing them is no failure
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(2) };
+    let terminal = Terminal::new(matches);
+    match run(name, matches, &terminal) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Doubtful) => ExitCode::from(1),
+        Err(error) => {
+            terminal.error(&error);
+            ExitCode::from(if matches!(error, Error::Interrupted) { 130 } else { 2 })
+        }
+    }
+}
+
+fn command() -> Command {
+    let command = ANALYSES
+        .iter()
+        .fold(Command::new("warmlab"), |c, analysis| c.subcommand(analyse::command(*analysis)));
+    Builtin::augment_subcommands(command)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Measures what makes the first few hundred steps of training a GPT dangerous")
+        .after_help(
+            "Examples:\n  warmlab train --data synthetic --name first --steps 200\n  \
+             warmlab hessian --ckpt step_200\n  warmlab inspect runs/first/checkpoints/step_200",
+        )
+        .args_override_self(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+}
+
+fn run(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Result<Outcome> {
+    resources::set_threads(matches)?;
+    if let Some(analysis) = ANALYSES.iter().find(|a| a.name() == name) {
+        return analyse::run(*analysis, matches, terminal);
+    }
+    let parse = |e: clap::Error| Error::usage(e.to_string());
+    match name {
+        "train" => train::Train::from_arg_matches(matches).map_err(parse)?.run(terminal),
+        "data" => data::Data::from_arg_matches(matches).map_err(parse)?.run(terminal),
+        "inspect" => inspect::Inspect::from_arg_matches(matches).map_err(parse)?.run(terminal),
+        "report" => report::Report::from_arg_matches(matches).map_err(parse)?.run(terminal),
+        _ => list::List::from_arg_matches(matches).map_err(parse)?.run(terminal),
+    }
+}

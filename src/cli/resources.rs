@@ -1,0 +1,56 @@
+//! Threads and memory of this process.
+
+use clap::ArgMatches;
+
+use crate::error::{Error, Result};
+
+/// Sets the number of threads of rayon (which every kernel uses) and OpenBLAS, first of all.
+///
+/// # Errors
+/// [`Error::Usage`] for 0 threads.
+pub fn set_threads(matches: &ArgMatches) -> Result<()> {
+    let asked = matches.try_get_one::<usize>("threads").ok().flatten().copied();
+    if asked == Some(0) {
+        return Err(Error::usage_hint("--threads 0 leaves nobody to compute", "use --threads 1 or more"));
+    }
+    let threads = asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|e| Error::usage(format!("{threads} threads cannot be started: {e}")))?;
+    set_blas_threads(threads);
+    Ok(())
+}
+
+#[allow(unsafe_code)]
+fn set_blas_threads(threads: usize) {
+    unsafe extern "C" {
+        fn openblas_set_num_threads(threads: std::ffi::c_int);
+    }
+    // SAFETY: OpenBLAS's documented entry point; it takes any positive count at any time
+    unsafe { openblas_set_num_threads(threads as std::ffi::c_int) };
+}
+
+/// Threads in use.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Three quarters of the memory that is free, or 4 GiB where the system does not say.
+pub fn default_memory() -> u64 {
+    let available =
+        std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| field(&text, "MemAvailable:"));
+    available.map_or(4 << 30, |bytes| bytes / 4 * 3)
+}
+
+/// The most memory this process has held, where the system says.
+pub fn peak_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    field(&text, "VmHWM:")
+}
+
+/// A field in kB of a file of /proc, in bytes.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}

@@ -1,0 +1,254 @@
+//! `warmlab train`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Outcome;
+use super::analyse::DATASETS;
+use super::flags::{Computing, Everywhere};
+use super::terminal::Terminal;
+use crate::config::{Activation, GptConfig};
+use crate::data::Corpus;
+use crate::error::{Error, Result};
+use crate::observer::Observer;
+use crate::optim::Hyperparameters;
+use crate::report::with_uncertainty;
+use crate::schedule::WarmupCosine;
+use crate::stats;
+use crate::train::{Ended, Saves, StepLog, TrainConfig, Trainer};
+
+/// Train a GPT, saving what is needed to measure it
+#[derive(Args)]
+#[command(after_help = "Examples:\n  warmlab train --data synthetic --name first --steps 200\n  \
+                  warmlab train --data moby-dick --name cold --warmup 0 --learning-rate 3e-3\n  \
+                  warmlab train --resume runs/first")]
+pub struct Train {
+    /// Tokens: a .bin file, a folder with train.bin and val.bin, or a dataset
+    #[arg(long, value_name = "FILE|DIR|NAME", default_value = "synthetic", help_heading = "Run")]
+    data: String,
+    /// The run's name; its folder is runs/NAME [default: run-1, run-2, ...]
+    #[arg(long, help_heading = "Run")]
+    name: Option<String>,
+    /// Go on with the run in this folder from its last checkpoint; all settings are the run's own
+    #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with = "name")]
+    resume: Option<PathBuf>,
+    /// Updates
+    #[arg(long, default_value_t = 500, help_heading = "Run")]
+    steps: u64,
+    /// Updates between evaluations on the validation split (saved steps are evaluated too); 0 is off
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Run")]
+    eval_every: u64,
+    /// Sequences an evaluation reads
+    #[arg(long, value_name = "B", default_value_t = 64, help_heading = "Run")]
+    eval_sequences: usize,
+
+    /// Transformer blocks
+    #[arg(long, default_value_t = 4, help_heading = "Model")]
+    n_layer: usize,
+    /// Attention heads per block
+    #[arg(long, default_value_t = 4, help_heading = "Model")]
+    n_head: usize,
+    /// Width
+    #[arg(long, default_value_t = 128, help_heading = "Model")]
+    n_embd: usize,
+    /// Tokens per sequence
+    #[arg(long, default_value_t = 64, help_heading = "Model")]
+    block_size: usize,
+    /// Token ids are below this [default: the data's vocabulary]
+    #[arg(long, help_heading = "Model")]
+    vocab_size: Option<usize>,
+    /// Give linear layers and norms biases
+    #[arg(long, help_heading = "Model")]
+    bias: bool,
+    /// Nonlinearity: gelu (exact) or gelu_tanh
+    #[arg(long, default_value = "gelu", value_parser = ["gelu", "gelu_tanh"], help_heading = "Model")]
+    activation: String,
+    /// Give the LM head a matrix of its own
+    #[arg(long, help_heading = "Model")]
+    untied: bool,
+
+    /// Largest learning rate
+    #[arg(long, value_name = "LR", default_value_t = 1e-3, help_heading = "Optimizer")]
+    learning_rate: f64,
+    /// Updates of linear warmup
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Optimizer")]
+    warmup: u64,
+    /// Update at which the cosine reaches its floor [default: --steps]
+    #[arg(long, value_name = "N", help_heading = "Optimizer")]
+    lr_decay_steps: Option<u64>,
+    /// The cosine's floor [default: a tenth of --learning-rate]
+    #[arg(long, value_name = "LR", help_heading = "Optimizer")]
+    min_lr: Option<f64>,
+    /// Sequences per micro-batch
+    #[arg(long, value_name = "B", default_value_t = 12, help_heading = "Optimizer")]
+    batch_size: usize,
+    /// Micro-batches per update
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Optimizer")]
+    grad_accumulation: usize,
+    /// Decay of Adam's first moment
+    #[arg(long, default_value_t = 0.9, help_heading = "Optimizer")]
+    beta1: f64,
+    /// Decay of Adam's second moment
+    #[arg(long, default_value_t = 0.95, help_heading = "Optimizer")]
+    beta2: f64,
+    /// Added to the root of Adam's second moment
+    #[arg(long, default_value_t = 1e-8, help_heading = "Optimizer")]
+    eps: f64,
+    /// Decoupled decay of matrices
+    #[arg(long, default_value_t = 0.1, help_heading = "Optimizer")]
+    weight_decay: f64,
+    /// Gradient norm above which it is scaled down; 0 is off
+    #[arg(long, default_value_t = 1.0, help_heading = "Optimizer")]
+    grad_clip: f64,
+
+    /// Save every step up to this one
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Checkpoints")]
+    save_early: u64,
+    /// After that, save each time the step has grown by this factor; 1 is off
+    #[arg(long, value_name = "FACTOR", default_value_t = 2.0, help_heading = "Checkpoints")]
+    save_growth: f64,
+    /// Save every N steps; 0 is off
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Checkpoints")]
+    save_every: u64,
+    /// Save these steps too, such as 5,10,50
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Checkpoints")]
+    save_at: Vec<u64>,
+
+    #[command(flatten)]
+    computing: Computing,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+impl Train {
+    /// Trains to the end, to Ctrl-C, or to the first step that is not finite.
+    pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
+        let _ = &self.everywhere;
+        let (folder, config) = match &self.resume {
+            Some(folder) => (folder.clone(), TrainConfig::read(&folder.join("run.toml"))?),
+            None => (self.fresh_folder()?, self.config()?),
+        };
+        let corpus = Corpus::open(&config.data, Path::new(DATASETS))?;
+        let last = config.steps;
+        let n = config.model.num_parameters();
+        let tokens = config.batch_size * config.grad_accumulation * config.model.block_size;
+        if let Some(rate) = corpus.entropy_rate {
+            terminal.say(&format!(
+                "no model can reach a loss below {} nats on this data",
+                crate::report::plain(rate)
+            ));
+        }
+        let mut trainer = Trainer::new(&folder, config, corpus, self.computing.device)?;
+        let from = trainer.step();
+        terminal.say(&format!(
+            "{} {}: {n} parameters, {tokens} tokens per update, updates {} to {last}",
+            if from > 0 { "resuming" } else { "training" },
+            folder.display(),
+            from + 1,
+        ));
+        let ended = trainer.run(terminal)?;
+        terminal.finish();
+        let lines = StepLog::read(&folder.join("steps.jsonl"))?;
+        if let Some(line) = lines.iter().rev().find(|line| line.val_loss.is_some()) {
+            // a 95% interval over sequences
+            let factor = stats::student_factor(self.eval_sequences.max(2), 0.95);
+            let half = line.val_loss_se.map(|se| factor * se);
+            let text = with_uncertainty(line.val_loss.unwrap_or(f64::NAN), half);
+            terminal.say(&format!("validation loss {text} after {} updates (95% over sequences)", line.step));
+        }
+        match ended {
+            Ended::Finished => {
+                terminal.data(&format!("{}\n", folder.display()))?;
+                terminal.say(&format!(
+                    "measure it: warmlab hessian --run {} --ckpt step_{last}",
+                    folder.display()
+                ));
+                Ok(Outcome::Done)
+            }
+            Ended::Stopped => {
+                terminal.say(&format!("go on with: warmlab train --resume {}", folder.display()));
+                terminal.check()?;
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    fn fresh_folder(&self) -> Result<PathBuf> {
+        let runs = Path::new("runs");
+        let Some(name) = &self.name else {
+            let free = (1..).map(|i| runs.join(format!("run-{i}"))).find(|folder| !folder.exists());
+            return Ok(free.expect("some number is free"));
+        };
+        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+        if !plain {
+            return Err(Error::usage(format!("--name `{name}` is no name for a folder")));
+        }
+        let folder = runs.join(name);
+        if folder.exists() {
+            return Err(Error::file_hint(
+                &folder,
+                "exists already",
+                format!(
+                    "go on with it: warmlab train --resume {}; or choose another --name",
+                    folder.display()
+                ),
+            ));
+        }
+        Ok(folder)
+    }
+
+    fn config(&self) -> Result<TrainConfig> {
+        let corpus = Corpus::open(&self.data, Path::new(DATASETS))?;
+        let vocab_size = self.vocab_size.or(corpus.vocab_size).ok_or_else(|| {
+            Error::usage_hint(
+                format!("`{}` does not say how large its vocabulary is", self.data),
+                "say it: --vocab-size 50257 for GPT-2 tokens",
+            )
+        })?;
+        let config = TrainConfig {
+            warmlab: env!("CARGO_PKG_VERSION").into(),
+            data: self.data.clone(),
+            seed: self.computing.seed,
+            steps: self.steps,
+            batch_size: self.batch_size,
+            grad_accumulation: self.grad_accumulation,
+            grad_clip: self.grad_clip,
+            dtype: self.computing.dtype,
+            eval_every: self.eval_every,
+            eval_sequences: self.eval_sequences,
+            model: GptConfig {
+                arch: "gpt2".into(),
+                n_layer: self.n_layer,
+                n_head: self.n_head,
+                n_embd: self.n_embd,
+                block_size: self.block_size,
+                vocab_size,
+                bias: self.bias,
+                activation: if self.activation == "gelu" { Activation::Gelu } else { Activation::GeluTanh },
+                layer_norm_eps: 1e-5,
+                tied_lm_head: !self.untied,
+            },
+            optimizer: Hyperparameters {
+                beta1: self.beta1,
+                beta2: self.beta2,
+                eps: self.eps,
+                weight_decay: self.weight_decay,
+            },
+            schedule: WarmupCosine {
+                peak: self.learning_rate,
+                warmup: self.warmup,
+                decay: self.lr_decay_steps.unwrap_or(self.steps),
+                min_lr: self.min_lr.unwrap_or(self.learning_rate / 10.0),
+            },
+            checkpoints: Saves {
+                early: self.save_early,
+                growth: self.save_growth,
+                every: self.save_every,
+                at: self.save_at.clone(),
+            },
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}

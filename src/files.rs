@@ -1,0 +1,102 @@
+//! Files that are written whole or not at all.
+
+use std::fs;
+use std::io::{BufWriter, Read, Write};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{IoContext, Result};
+
+/// Writes a file under a temporary name in the same folder and renames it into place, so that a crash,
+/// a full disk or Ctrl-C never leaves half of it.
+///
+/// # Errors
+/// Where the folder cannot be made or written, or `fill` fails; nothing is left behind.
+pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).at("create", folder)?;
+    let temporary = tempfile::NamedTempFile::new_in(folder).at("create a file in", folder)?;
+    let mut writer = BufWriter::new(temporary);
+    fill(&mut writer)?;
+    let temporary = writer.into_inner().map_err(|e| e.into_error()).at("write", path)?;
+    temporary.as_file().sync_all().at("write", path)?;
+    set_readable(temporary.as_file()).at("write", path)?;
+    temporary.persist(path).map_err(|e| e.error).at("create", path)?;
+    Ok(())
+}
+
+/// Temporary files are private; the finished file is like any other.
+#[cfg(unix)]
+fn set_readable(file: &fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+#[cfg(not(unix))]
+fn set_readable(_file: &fs::File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Writes bytes whole or not at all.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_whole(path, |out| out.write_all(bytes).at("write", path))
+}
+
+/// SHA-256 in hexadecimal over several pieces, each with its length, so that no two lists of pieces
+/// share a hash by accident.
+pub fn sha256<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for piece in pieces {
+        hash.update((piece.len() as u64).to_le_bytes());
+        hash.update(piece);
+    }
+    hexadecimal(hash)
+}
+
+/// SHA-256 of bytes, in hexadecimal, as `sha256sum` prints it.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hexadecimal(Sha256::new().chain_update(bytes))
+}
+
+/// SHA-256 of a file's content, in hexadecimal.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn sha256_of_file(path: &Path) -> Result<String> {
+    let mut file = fs::File::open(path).at("open", path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0u8; 1 << 20];
+    loop {
+        match file.read(&mut buffer).at("read", path)? {
+            0 => return Ok(hexadecimal(hash)),
+            got => hash.update(&buffer[..got]),
+        }
+    }
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn a_failed_write_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("report");
+        let failed = write_whole(&path, |out| {
+            out.write_all(b"half").at("write", &path)?;
+            Err(Error::usage("no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
+        write_bytes(&path, b"whole").expect("writable");
+        assert_eq!(fs::read(&path).expect("readable"), b"whole");
+    }
+}

@@ -1,0 +1,314 @@
+//! Causal attention, one (sequence, head, direction) per task, by blocks of rows: only blocks that touch
+//! the lower triangle are computed.
+//!
+//! P and its companions are (B, H, K, T, T); what lies right of a row's block is never written or read, and
+//! inside a block the entries above the diagonal are zero.
+
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::float::Float;
+use super::gemm::{Mat, MatMut, Shared, gemm};
+use super::lanes::{largest, map2, sum1, sum2, sum4, update0, update1, update3};
+use super::storage::{Input, output, unfilled};
+use crate::kernels::attention::Heads;
+use crate::simd;
+
+/// Rows of a block.
+const BLOCK: usize = 64;
+
+/// The rows of one sequence and head in packed tensors.
+#[derive(Clone, Copy)]
+struct Place {
+    heads: Heads,
+    /// Directions in the tensor, and which.
+    k: usize,
+    j: usize,
+    b: usize,
+    h: usize,
+    /// Channels of a head.
+    d: usize,
+}
+
+impl Place {
+    /// Offset and row stride of part `part` of `parts` in a tensor (N, K, parts·C).
+    fn strides(self, part: usize, parts: usize) -> (usize, usize) {
+        let c = self.heads.n_head * self.d;
+        let width = parts * c;
+        ((self.b * self.heads.seq * self.k + self.j) * width + part * c + self.h * self.d, self.k * width)
+    }
+
+    fn view<E: Float>(self, tensor: &[E], part: usize, parts: usize) -> Mat<'_, E> {
+        let (offset, stride) = self.strides(part, parts);
+        Mat::new(&tensor[offset..], self.heads.seq, self.d, stride)
+    }
+
+    /// Rows `start..start + count` of the same part, to be written.
+    ///
+    /// # Safety
+    /// Tasks have different places, and a task uses one part at a time.
+    #[allow(unsafe_code)]
+    unsafe fn rows<'a, E>(
+        self,
+        tensor: Shared<'a, E>,
+        part: usize,
+        parts: usize,
+        start: usize,
+        count: usize,
+    ) -> MatMut<'a, E> {
+        let (offset, stride) = self.strides(part, parts);
+        // SAFETY: different places and parts have no entry in common
+        unsafe { tensor.part(offset + start * stride, count, self.d, stride) }
+    }
+
+    fn q<E: Float>(self, qkv: &[E]) -> Mat<'_, E> {
+        self.view(qkv, 0, 3)
+    }
+    fn k<E: Float>(self, qkv: &[E]) -> Mat<'_, E> {
+        self.view(qkv, 1, 3)
+    }
+    fn v<E: Float>(self, qkv: &[E]) -> Mat<'_, E> {
+        self.view(qkv, 2, 3)
+    }
+}
+
+/// Place of task `index` among (B, H, K).
+fn place(index: usize, k: usize, heads: Heads, d: usize) -> Place {
+    let (pair, j) = (index / k, index % k);
+    Place { heads, k, j, b: pair / heads.n_head, h: pair % heads.n_head, d }
+}
+
+/// The same sequence and head in a tensor without directions.
+fn primal(place: Place) -> Place {
+    Place { k: 1, j: 0, ..place }
+}
+
+/// (first row, rows, columns) of each block, from the top.
+fn blocks(seq: usize) -> impl DoubleEndedIterator<Item = (usize, usize, usize)> {
+    (0..seq.div_ceil(BLOCK)).map(move |i| {
+        let end = seq.min((i + 1) * BLOCK);
+        (i * BLOCK, end - i * BLOCK, end)
+    })
+}
+
+/// The (T, T) matrix of a task in P or one of its companions.
+fn square<E: Float>(all: &[E], index: usize, seq: usize) -> &[E] {
+    &all[index * seq * seq..(index + 1) * seq * seq]
+}
+
+pub fn attention<E: Float>(qkv: FlexTensor, heads: Heads) -> (FlexTensor, FlexTensor) {
+    let qkv = Input::<E>::new(qkv);
+    let Heads { batch, seq, n_head } = heads;
+    let (n, c) = (qkv.dim(0), qkv.dim(1) / 3);
+    let d = c / n_head;
+    let scale = E::of(1.0 / (d as f64).sqrt());
+    let mut p = unfilled::<E>(batch * n_head * seq * seq);
+    let mut out = unfilled::<E>(n * c);
+    let shared = Shared::new(&mut out);
+    p.par_chunks_mut(seq * seq).enumerate().for_each(|(index, p)| {
+        let place = place(index, 1, heads, d);
+        let (q, k, v) = (place.q(qkv.get()), place.k(qkv.get()), place.v(qkv.get()));
+        for (start, rows, cols) in blocks(seq) {
+            let block = &mut p[start * seq..(start + rows) * seq];
+            gemm(
+                MatMut::new(block, rows, cols, seq),
+                false,
+                scale,
+                q.slice(start, rows),
+                k.slice(0, cols).t(),
+            );
+            for (i, row) in block.chunks_exact_mut(seq).enumerate() {
+                softmax(&mut row[..cols], start + i + 1);
+            }
+            // SAFETY: one task per place
+            #[allow(unsafe_code)]
+            let out = unsafe { place.rows(shared, 0, 1, start, rows) };
+            gemm(out, false, E::ONE, Mat::new(block, rows, cols, seq), v.slice(0, cols));
+        }
+    });
+    (output(out, [n, c]), output(p, [batch, n_head, seq, seq]))
+}
+
+/// Softmax of the first `len` numbers; zeros behind them.
+fn softmax<E: Float>(row: &mut [E], len: usize) {
+    simd::dispatch(
+        #[inline(always)]
+        || {
+            let (row, rest) = row.split_at_mut(len);
+            let top = largest(row);
+            update0(row, |x| (x - top).exp());
+            let scale = E::ONE / sum1(row, |x| x);
+            update0(row, |x| x * scale);
+            rest.fill(E::ZERO);
+        },
+    );
+}
+
+pub fn tangent<E: Float>(
+    qkv: FlexTensor,
+    p: FlexTensor,
+    qkv_dot: FlexTensor,
+    heads: Heads,
+) -> (FlexTensor, FlexTensor) {
+    let (qkv, p, qkv_dot) = (Input::<E>::new(qkv), Input::<E>::new(p), Input::<E>::new(qkv_dot));
+    let Heads { batch, seq, n_head } = heads;
+    let (n, k, c) = (qkv_dot.dim(0), qkv_dot.dim(1), qkv_dot.dim(2) / 3);
+    let d = c / n_head;
+    let scale = E::of(1.0 / (d as f64).sqrt());
+    let mut p_dot = unfilled::<E>(batch * n_head * k * seq * seq);
+    let mut out_dot = unfilled::<E>(n * k * c);
+    let shared = Shared::new(&mut out_dot);
+    p_dot.par_chunks_mut(seq * seq).enumerate().for_each(|(index, p_dot)| {
+        let here = place(index, k, heads, d);
+        let (x, x_dot) = (qkv.get(), qkv_dot.get());
+        let at = primal(here);
+        let p = square(p.get(), index / k, seq);
+        for (start, rows, cols) in blocks(seq) {
+            let block = &mut p_dot[start * seq..(start + rows) * seq];
+            let (q, k) = (here.q(x_dot).slice(start, rows), at.k(x).slice(0, cols));
+            gemm(MatMut::new(block, rows, cols, seq), false, scale, q, k.t());
+            let (q, k) = (at.q(x).slice(start, rows), here.k(x_dot).slice(0, cols));
+            gemm(MatMut::new(block, rows, cols, seq), true, scale, q, k.t());
+            for (i, row) in block.chunks_exact_mut(seq).enumerate() {
+                let (len, p) = (start + i + 1, &p[(start + i) * seq..]);
+                simd::dispatch(
+                    #[inline(always)]
+                    || {
+                        let (row, rest) = row[..cols].split_at_mut(len);
+                        let mean = sum2(row, p, |x, p| x * p);
+                        update1(row, p, |x, p| p * (x - mean));
+                        rest.fill(E::ZERO);
+                    },
+                );
+            }
+            // SAFETY: one task per place
+            #[allow(unsafe_code)]
+            let out = || unsafe { here.rows(shared, 0, 1, start, rows) };
+            gemm(out(), false, E::ONE, Mat::new(block, rows, cols, seq), at.v(x).slice(0, cols));
+            let p = Mat::new(&p[start * seq..], rows, cols, seq);
+            gemm(out(), true, E::ONE, p, here.v(x_dot).slice(0, cols));
+        }
+    });
+    (output(out_dot, [n, k, c]), output(p_dot, [batch, n_head, k, seq, seq]))
+}
+
+pub fn backward<E: Float>(
+    qkv: FlexTensor,
+    p: FlexTensor,
+    g_out: FlexTensor,
+    heads: Heads,
+) -> (FlexTensor, FlexTensor) {
+    let (qkv, p, g_out) = (Input::<E>::new(qkv), Input::<E>::new(p), Input::<E>::new(g_out));
+    let Heads { batch, seq, n_head } = heads;
+    let (n, k, c) = (g_out.dim(0), g_out.dim(1), g_out.dim(2));
+    let d = c / n_head;
+    let scale = E::of(1.0 / (d as f64).sqrt());
+    let mut pull = unfilled::<E>(batch * n_head * k * seq * seq);
+    let mut g_qkv = unfilled::<E>(n * k * 3 * c);
+    let shared = Shared::new(&mut g_qkv);
+    let scratch = || unfilled::<E>(BLOCK * seq);
+    pull.par_chunks_mut(seq * seq).enumerate().for_each_init(scratch, |g_s, (index, pull)| {
+        let here = place(index, k, heads, d);
+        let at = primal(here);
+        let x = qkv.get();
+        let g_out = here.view(g_out.get(), 0, 1);
+        let p = square(p.get(), index / k, seq);
+        // from the last block, which reaches all keys and so starts their sums
+        for (start, rows, cols) in blocks(seq).rev() {
+            let more = start + rows < seq;
+            let block = &mut pull[start * seq..(start + rows) * seq];
+            let g_rows = g_out.slice(start, rows);
+            gemm(MatMut::new(block, rows, cols, seq), false, E::ONE, g_rows, at.v(x).slice(0, cols).t());
+            for (i, (row, g_s)) in block.chunks_exact_mut(seq).zip(g_s.chunks_exact_mut(cols)).enumerate() {
+                let (len, p) = (start + i + 1, &p[(start + i) * seq..]);
+                simd::dispatch(
+                    #[inline(always)]
+                    || {
+                        let row = &mut row[..cols];
+                        let mean = sum2(&row[..len], p, |x, p| x * p);
+                        update0(row, |x| x - mean);
+                        map2(g_s, row, p, |x, p| p * x);
+                    },
+                );
+            }
+            let g_s = Mat::new(g_s, rows, cols, cols);
+            let p = Mat::new(&p[start * seq..], rows, cols, seq);
+            // SAFETY: one task per place, one part at a time
+            #[allow(unsafe_code)]
+            let part = |part, start, rows| unsafe { here.rows(shared, part, 3, start, rows) };
+            gemm(part(0, start, rows), false, scale, g_s, at.k(x).slice(0, cols));
+            gemm(part(1, 0, cols), more, scale, g_s.t(), at.q(x).slice(start, rows));
+            gemm(part(2, 0, cols), more, E::ONE, p.t(), g_rows);
+        }
+    });
+    (output(g_qkv, [n, k, 3 * c]), output(pull, [batch, n_head, k, seq, seq]))
+}
+
+pub fn backward_tangent<E: Float>(
+    qkv: FlexTensor,
+    p: FlexTensor,
+    pull: FlexTensor,
+    g_out: FlexTensor,
+    qkv_dot: FlexTensor,
+    p_dot: FlexTensor,
+    g_out_dot: FlexTensor,
+    heads: Heads,
+) -> FlexTensor {
+    let (qkv, p, pull) = (Input::<E>::new(qkv), Input::<E>::new(p), Input::<E>::new(pull));
+    let (g_out, qkv_dot) = (Input::<E>::new(g_out), Input::<E>::new(qkv_dot));
+    let (p_dot, g_out_dot) = (Input::<E>::new(p_dot), Input::<E>::new(g_out_dot));
+    let Heads { batch, seq, n_head } = heads;
+    let (n, k, c) = (g_out_dot.dim(0), g_out_dot.dim(1), g_out_dot.dim(2));
+    let d = c / n_head;
+    let scale = E::of(1.0 / (d as f64).sqrt());
+    let mut g_qkv = unfilled::<E>(n * k * 3 * c);
+    let shared = Shared::new(&mut g_qkv);
+    let scratch = || (unfilled::<E>(BLOCK * seq), unfilled::<E>(BLOCK * seq));
+    (0..batch * n_head * k).into_par_iter().for_each_init(scratch, |(g_s, g_s_dot), index| {
+        let here = place(index, k, heads, d);
+        let at = primal(here);
+        let (x, x_dot) = (qkv.get(), qkv_dot.get());
+        let (g, g_dot) = (at.view(g_out.get(), 0, 1), here.view(g_out_dot.get(), 0, 1));
+        let (p, pull) = (square(p.get(), index / k, seq), square(pull.get(), index / k, seq));
+        let p_dot = square(p_dot.get(), index, seq);
+        for (start, rows, cols) in blocks(seq).rev() {
+            let more = start + rows < seq;
+            let (g, g_dot) = (g.slice(start, rows), g_dot.slice(start, rows));
+            // Ȧ, in the place of ġ_S
+            let dst = |a: &mut Vec<E>, more, g, v| gemm(MatMut::new(a, rows, cols, cols), more, E::ONE, g, v);
+            dst(g_s_dot, false, g_dot, at.v(x).slice(0, cols).t());
+            dst(g_s_dot, true, g, here.v(x_dot).slice(0, cols).t());
+            for (i, (g_s, g_s_dot)) in
+                g_s.chunks_exact_mut(cols).zip(g_s_dot.chunks_exact_mut(cols)).enumerate()
+            {
+                if i == rows {
+                    break;
+                }
+                let (len, row) = (start + i + 1, (start + i) * seq);
+                simd::dispatch(
+                    #[inline(always)]
+                    || {
+                        let (p, pull, p_dot) = (&p[row..], &pull[row..], &p_dot[row..]);
+                        let mean =
+                            sum4(&g_s_dot[..len], p, pull, p_dot, |a, p, pull, p_dot| p_dot * pull + p * a);
+                        map2(g_s, p, pull, |p, pull| p * pull);
+                        update3(g_s_dot, p, pull, p_dot, |a, p, pull, p_dot| p_dot * pull + p * (a - mean));
+                    },
+                );
+            }
+            let (g_s, g_s_dot) = (Mat::new(g_s, rows, cols, cols), Mat::new(g_s_dot, rows, cols, cols));
+            let p = Mat::new(&p[start * seq..], rows, cols, seq);
+            let p_dot = Mat::new(&p_dot[start * seq..], rows, cols, seq);
+            // SAFETY: one task per place, one part at a time
+            #[allow(unsafe_code)]
+            let part = |part, start, rows| unsafe { here.rows(shared, part, 3, start, rows) };
+            gemm(part(0, start, rows), false, scale, g_s_dot, at.k(x).slice(0, cols));
+            gemm(part(0, start, rows), true, scale, g_s, here.k(x_dot).slice(0, cols));
+            gemm(part(1, 0, cols), more, scale, g_s_dot.t(), at.q(x).slice(start, rows));
+            gemm(part(1, 0, cols), true, scale, g_s.t(), here.q(x_dot).slice(start, rows));
+            gemm(part(2, 0, cols), more, E::ONE, p_dot.t(), g);
+            gemm(part(2, 0, cols), true, E::ONE, p.t(), g_dot);
+        }
+    });
+    output(g_qkv, [n, k, 3 * c])
+}

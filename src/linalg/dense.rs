@@ -1,0 +1,139 @@
+//! Dense symmetric eigenproblems through LAPACK, every answer checked.
+//!
+//! Old OpenBLAS builds compute wrong results on processors newer than they are, silently. So each
+//! decomposition is multiplied back: ‖A V − V Λ‖ and ‖Vᵀ V − I‖ must be small, or it is an error.
+
+use ndarray::{Array1, Array2, Axis};
+use ndarray_linalg::{Eigh, UPLO};
+
+use super::eigen::{Eigenpairs, ROUNDING, Ritz};
+use super::operator::LinearOperator;
+use crate::error::{Error, Result};
+use crate::observer::Observer;
+use crate::values::Values;
+use crate::vectors::Vectors;
+
+/// (eigenvalues ascending, eigenvectors as columns) of a symmetric matrix.
+///
+/// # Errors
+/// [`Error::Lapack`] where LAPACK fails or its answer fails the check.
+pub fn eigh(a: &Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
+    if let Some(bad) = a.iter().find(|x| !x.is_finite()) {
+        return Err(Error::NonFinite {
+            what: format!("the matrix to decompose (it holds {bad})"),
+            hint: None,
+        });
+    }
+    let (values, vectors) = a.eigh(UPLO::Lower).map_err(|e| Error::Lapack { problem: e.to_string() })?;
+    let size = values.iter().fold(f64::MIN_POSITIVE, |m: f64, x| m.max(x.abs()));
+    // backward error of a stable solver is a small multiple of n·ε
+    let bound = 100.0 * a.nrows() as f64 * f64::EPSILON;
+    let residual = largest(&(a.dot(&vectors) - &vectors * &values)) / size;
+    let orthogonality = largest(&(vectors.t().dot(&vectors) - Array2::<f64>::eye(a.nrows())));
+    // a comparison that NaN fails
+    if !(residual <= bound && orthogonality <= bound) {
+        return Err(Error::Lapack {
+            problem: format!(
+                "its eigenvectors fail the check (residual {residual:.1e}, orthogonality {orthogonality:.1e}, bound {bound:.1e})"
+            ),
+        });
+    }
+    Ok((values, vectors))
+}
+
+fn largest(a: &Array2<f64>) -> f64 {
+    a.iter().fold(0.0, |m: f64, x| if x.is_nan() { f64::NAN } else { m.max(x.abs()) })
+}
+
+/// The whole matrix of an operator, `block` products at a time, and its relative asymmetry
+/// ‖A − Aᵀ‖_F/‖A‖_F, which measures the error of the products. Not symmetrised.
+///
+/// # Errors
+/// Where a product fails or the observer was told to stop.
+pub fn to_dense(
+    operator: &dyn LinearOperator,
+    block: usize,
+    observer: &dyn Observer,
+) -> Result<(Array2<f64>, f64)> {
+    let n = operator.n();
+    let mut matrix = Array2::zeros((n, n));
+    for start in (0..n).step_by(block) {
+        observer.check()?;
+        observer.progress(start as u64, n as u64, "columns of the dense matrix");
+        let k = block.min(n - start);
+        let mut identity = Vectors::zeros(k, n, operator.dtype());
+        for i in 0..k {
+            match identity.values_mut() {
+                Values::F32(v) => v[i * n + start + i] = 1.0,
+                Values::F64(v) => v[i * n + start + i] = 1.0,
+            }
+        }
+        let columns = operator.apply(&identity)?;
+        for i in 0..k {
+            matrix.index_axis_mut(Axis(1), start + i).assign(&Array1::from(columns.row(i)));
+        }
+    }
+    let norm = matrix.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let skew = (&matrix - &matrix.t()).iter().map(|x| x * x).sum::<f64>().sqrt();
+    Ok((matrix, if norm > 0.0 { skew / norm } else { 0.0 }))
+}
+
+/// The whole spectrum of an operator, largest first, and the `bottom` smallest; n products.
+///
+/// Residuals are those of the matrix of products before it is made symmetric, so they contain the error of
+/// the products.
+///
+/// # Errors
+/// Where a product or LAPACK fails or the observer was told to stop.
+pub fn spectrum(
+    operator: &dyn LinearOperator,
+    bottom: usize,
+    tol: f64,
+    observer: &dyn Observer,
+) -> Result<Eigenpairs> {
+    let (a, asymmetry) = to_dense(operator, 16, observer)?;
+    observer.note(&format!("the matrix of products is symmetric to {asymmetry:.1e} of its norm"));
+    let (values, vectors) = eigh(&((&a + &a.t()) * 0.5))?;
+    let residuals = a.dot(&vectors) - &vectors * &values;
+    let size = values.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let tolerance = |value: f64| (tol * value.abs()).max(ROUNDING * operator.dtype().epsilon() * size);
+    let pair = |i: usize| {
+        let residual = residuals.column(i).dot(&residuals.column(i)).sqrt();
+        Ritz { value: values[i], residual, converged: residual <= tolerance(values[i]) }
+    };
+    let n = values.len();
+    let rows = Values::F64((0..n).rev().flat_map(|i| vectors.column(i).to_vec()).collect());
+    Ok(Eigenpairs {
+        top: (0..n).rev().map(pair).collect(),
+        bottom: (0..bottom.min(n)).map(pair).collect(),
+        vectors: Vectors::new(rows.cast(operator.dtype()), n),
+        complete: Some(true),
+        matvecs: n,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_with_a_known_spectrum() {
+        // the second difference matrix has eigenvalues 2 − 2 cos(kπ/(n+1))
+        let n = 40;
+        let a = Array2::from_shape_fn((n, n), |(i, j)| match i.abs_diff(j) {
+            0 => 2.0,
+            1 => -1.0,
+            _ => 0.0,
+        });
+        let (values, _) = eigh(&a).expect("decomposed");
+        for (k, value) in values.iter().enumerate() {
+            let exact = 2.0 - 2.0 * (std::f64::consts::PI * (k + 1) as f64 / (n + 1) as f64).cos();
+            assert!((value - exact).abs() < 1e-13);
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_refused() {
+        assert!(eigh(&Array2::from_elem((2, 2), f64::NAN)).is_err());
+    }
+}

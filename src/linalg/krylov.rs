@@ -1,0 +1,339 @@
+//! Block Lanczos with full reorthogonalisation, thick restart, and breakdown as an answer.
+//!
+//! The state is a Krylov decomposition A V = V T + Q B: V the orthonormal basis (m vectors) already
+//! multiplied, T = VᵀAV, Q the p pending vectors orthogonal to it, B their coupling. A Ritz pair (θ, V s)
+//! of T has the residual ‖B s‖ without a further product. Every new block is orthogonalised against the
+//! whole basis, twice where the first pass removed much, so there are no ghosts. When nothing is left of
+//! a new block the basis spans an invariant subspace: its Ritz values are eigenvalues, and the caller may
+//! go on from a fresh random vector.
+//!
+//! References: Lanczos 1950; Golub and Underwood 1977 (blocks); Wu and Simon 2000, Thick-Restart Lanczos;
+//! Giraud, Langou and Rozložník 2005 ("twice is enough").
+
+use ndarray::{Array1, Array2, Axis, s};
+
+use super::operator::LinearOperator;
+use super::{dense, panel, probes};
+use crate::error::{Error, Result};
+use crate::random::Random;
+use crate::values::Values;
+use crate::vectors::Vectors;
+
+/// A growing Krylov decomposition of an operator, or of the operator deflated by locked vectors.
+pub struct Krylov<'a> {
+    operator: &'a dyn LinearOperator,
+    /// Orthonormal vectors the search stays orthogonal to.
+    locked: Option<&'a Vectors>,
+    /// V and behind it Q.
+    basis: Vectors,
+    /// T, (m, m).
+    t: Array2<f64>,
+    /// B, (p, m).
+    coupling: Array2<f64>,
+    /// Products spent.
+    matvecs: usize,
+}
+
+impl<'a> Krylov<'a> {
+    /// Starts from the given vectors (p, n), made orthonormal and orthogonal to `locked`. Room for
+    /// `capacity` basis vectors is reserved.
+    pub fn new(
+        operator: &'a dyn LinearOperator,
+        start: Vectors,
+        locked: Option<&'a Vectors>,
+        capacity: usize,
+    ) -> Self {
+        let n = operator.n();
+        let mut basis = Vectors::zeros(0, n, operator.dtype());
+        match basis.values_mut() {
+            Values::F32(v) => v.reserve_exact(capacity.min(n) * n),
+            Values::F64(v) => v.reserve_exact(capacity.min(n) * n),
+        }
+        let mut krylov = Krylov {
+            operator,
+            locked,
+            basis,
+            t: Array2::zeros((0, 0)),
+            coupling: Array2::zeros((0, 0)),
+            matvecs: 0,
+        };
+        let (block, _) = krylov.orthonormalise(start);
+        krylov.coupling = Array2::zeros((block.k(), 0));
+        krylov.basis.append(block);
+        krylov
+    }
+
+    /// Dimension of the projected operator, m.
+    pub fn m(&self) -> usize {
+        self.t.nrows()
+    }
+
+    /// Vectors that wait to be multiplied, p; 0 when the basis is invariant.
+    pub fn pending(&self) -> usize {
+        self.coupling.nrows()
+    }
+
+    /// Products spent so far.
+    pub fn matvecs(&self) -> usize {
+        self.matvecs
+    }
+
+    /// The projected operator T = VᵀAV, (m, m).
+    pub fn projected(&self) -> &Array2<f64> {
+        &self.t
+    }
+
+    /// Largest number of vectors the basis can have.
+    fn room(&self) -> usize {
+        self.operator.n() - self.locked.map_or(0, Vectors::k)
+    }
+
+    /// Whether the basis is the whole space, so that its Ritz values are all the eigenvalues.
+    pub fn exhausted(&self) -> bool {
+        self.m() == self.room()
+    }
+
+    /// Multiplies the pending vectors and extends the decomposition by them.
+    ///
+    /// # Errors
+    /// Where the product fails or is not finite.
+    pub fn expand(&mut self) -> Result<()> {
+        let (m, p) = (self.m(), self.pending());
+        let pending = self.basis.slice(m..m + p);
+        let mut w = self.operator.apply(&pending)?;
+        self.matvecs += p;
+        if w.values().first_nonfinite().is_some() {
+            return Err(Error::NonFinite {
+                what: "a product with the operator".into(),
+                hint: Some("look for overflowing activations, or compute with --dtype f64".into()),
+            });
+        }
+        let before = panel::norms(&w);
+        let c = self.project(&mut w); // (m + p, p)
+
+        let mut t = Array2::zeros((m + p, m + p));
+        t.slice_mut(s![..m, ..m]).assign(&self.t);
+        t.slice_mut(s![m.., ..m]).assign(&self.coupling);
+        t.slice_mut(s![..m, m..]).assign(&self.coupling.t());
+        let diagonal = c.slice(s![m.., ..]);
+        t.slice_mut(s![m.., m..]).assign(&((&diagonal + &diagonal.t()) * 0.5));
+        self.t = t;
+
+        let (next, r) = self.orthonormalise_after(w, &before);
+        let mut coupling = Array2::zeros((next.k(), m + p));
+        coupling.slice_mut(s![.., m..]).assign(&r);
+        self.coupling = coupling;
+        self.basis.append(next);
+        Ok(())
+    }
+
+    /// Continues an invariant basis from random vectors orthogonal to it.
+    pub fn refresh(&mut self, random: &mut Random, p: usize) {
+        assert_eq!(self.pending(), 0, "the basis is not invariant");
+        let p = p.min(self.room() - self.m());
+        let start = probes::sphere(p, self.operator.n(), self.operator.dtype(), random);
+        let (block, _) = self.orthonormalise(start);
+        self.coupling = Array2::zeros((block.k(), self.m()));
+        self.basis.append(block);
+    }
+
+    /// Ritz values ascending, their vectors' coordinates in the basis as columns, their residuals.
+    ///
+    /// # Errors
+    /// Where LAPACK fails.
+    pub fn ritz(&self) -> Result<(Array1<f64>, Array2<f64>, Vec<f64>)> {
+        let (values, s) = dense::eigh(&self.t)?;
+        let bs = self.coupling.dot(&s);
+        let residuals = bs.axis_iter(Axis(1)).map(|column| column.dot(&column).sqrt()).collect();
+        Ok((values, s, residuals))
+    }
+
+    /// The vectors with coordinates `s` (m, k) in the basis.
+    pub fn vectors(&self, s: &Array2<f64>) -> Vectors {
+        panel::combine(&self.basis, s.view())
+    }
+
+    /// Thick restart: keeps the Ritz pairs `keep` (positions in the ascending list) and the pending
+    /// vectors, and forgets the rest of the basis.
+    ///
+    /// # Errors
+    /// Where LAPACK fails.
+    pub fn restart(&mut self, keep: &[usize]) -> Result<()> {
+        let (values, s, _) = self.ritz()?;
+        let s = s.select(Axis(1), keep);
+        panel::rotate(&mut self.basis, s.view());
+        self.coupling = self.coupling.dot(&s);
+        self.t = Array2::from_diag(&values.select(Axis(0), keep));
+        Ok(())
+    }
+
+    /// Removes from w what lies in the locked vectors and the basis; returns the overlaps with the basis.
+    fn project(&self, w: &mut Vectors) -> Array2<f64> {
+        if let Some(locked) = self.locked {
+            let c = panel::gram(locked, w);
+            panel::subtract(w, locked, &c);
+        }
+        let c = panel::gram(&self.basis, w);
+        panel::subtract(w, &self.basis, &c);
+        c
+    }
+
+    /// An orthonormal basis of w, orthogonal to everything so far.
+    fn orthonormalise(&self, mut w: Vectors) -> (Vectors, Array2<f64>) {
+        let before = panel::norms(&w);
+        self.project(&mut w);
+        self.orthonormalise_after(w, &before)
+    }
+
+    /// Orthonormal Q (p′, n) and R (p′, p) with w = Qᵀ R, w projected once already; vectors of which
+    /// only rounding is left (`before` are their norms before anything was subtracted) are dropped.
+    fn orthonormalise_after(&self, mut w: Vectors, before: &[f64]) -> (Vectors, Array2<f64>) {
+        let p = w.k();
+        // after one pass the overlap left is ε·‖before‖; where little is left of w that is not small
+        let after = panel::norms(&w);
+        if before.iter().zip(&after).any(|(b, a)| *a < 0.5 * b) {
+            self.project(&mut w);
+        }
+        let scale = self.t.diag().iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        let epsilon = self.operator.dtype().epsilon();
+        let mut q = Vectors::zeros(0, w.n(), w.dtype());
+        let mut r = Array2::zeros((p, p));
+        for j in 0..p {
+            let mut column = w.slice(j..j + 1);
+            for _ in 0..2 {
+                let c = panel::gram(&q, &column);
+                panel::subtract(&mut column, &q, &c);
+                for i in 0..q.k() {
+                    r[[i, j]] += c[[i, 0]];
+                }
+            }
+            let norm = panel::norms(&column)[0];
+            // below this a vector is the rounding of the product, and its Ritz pairs are converged anyway
+            if norm <= 50.0 * epsilon * before[j].max(scale) || norm == 0.0 {
+                continue;
+            }
+            panel::scale_rows(&mut column, &[1.0 / norm]);
+            // rounding of small vectors leaves overlaps of ε·before/norm: remove them at full size
+            if norm < 1e-2 * before[j] {
+                self.project(&mut column);
+                let c = panel::gram(&q, &column);
+                panel::subtract(&mut column, &q, &c);
+                let again = panel::norms(&column)[0];
+                panel::scale_rows(&mut column, &[1.0 / again]);
+            }
+            r[[q.k(), j]] = norm;
+            q.append(column);
+        }
+        let r = r.slice_move(s![..q.k(), ..]);
+        (q, r)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::linalg::operator::DenseOperator;
+    use crate::random;
+    use crate::values::DType;
+
+    /// A symmetric matrix with the given eigenvalues in a random orthonormal basis.
+    pub(crate) fn with_spectrum(spectrum: &[f64], seed: u64) -> DenseOperator {
+        let n = spectrum.len();
+        let random = &mut random::stream(seed, 0, "matrix");
+        let noise = probes::sphere(n, n, DType::F64, random).into_values().to_f64();
+        let noise = Array2::from_shape_vec((n, n), noise).expect("n by n");
+        let (_, q) = dense::eigh(&(&noise + &noise.t())).expect("decomposed");
+        let matrix = (&q * &Array1::from(spectrum.to_vec())).dot(&q.t());
+        DenseOperator { matrix: (&matrix + &matrix.t()) * 0.5 }
+    }
+
+    fn start(p: usize, n: usize, seed: u64) -> Vectors {
+        probes::sphere(p, n, DType::F64, &mut random::stream(seed, 0, "start"))
+    }
+
+    /// ‖A Vᵀ − Vᵀ T − Qᵀ B‖ and ‖V Vᵀ − I‖, largest entries.
+    fn defects(krylov: &Krylov, operator: &DenseOperator) -> (f64, f64) {
+        let (m, k) = (krylov.m(), krylov.basis.k());
+        let rows = Array2::from_shape_vec((k, operator.n()), krylov.basis.values().to_f64()).expect("k by n");
+        let v = rows.slice(s![..m, ..]);
+        let q = rows.slice(s![m.., ..]);
+        let residual = operator.matrix.dot(&v.t()) - v.t().dot(&krylov.t) - q.t().dot(&krylov.coupling);
+        let gram = rows.dot(&rows.t()) - Array2::<f64>::eye(k);
+        let largest = |a: &Array2<f64>| a.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        (largest(&residual), largest(&gram))
+    }
+
+    #[test]
+    fn the_decomposition_holds_through_steps_and_restarts() {
+        let spectrum: Vec<f64> = (0..60).map(|i| ((i * i) as f64).sin() * 10.0).collect();
+        for p in 1..=3 {
+            for seed in [1, 2, 3] {
+                let operator = with_spectrum(&spectrum, seed);
+                let mut krylov = Krylov::new(&operator, start(p, 60, seed), None, 40);
+                for _ in 0..8 {
+                    krylov.expand().expect("expanded");
+                }
+                krylov.restart(&[0, 1, krylov.m() - 2, krylov.m() - 1]).expect("restarted");
+                for _ in 0..4 {
+                    krylov.expand().expect("expanded");
+                }
+                let (residual, orthogonality) = defects(&krylov, &operator);
+                // ‖A‖ = 10, some 50 operations of relative size ε on each number
+                assert!(residual < 1e-13 && orthogonality < 1e-13, "{residual} {orthogonality}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_whole_space_reconstructs_the_matrix() {
+        let spectrum: Vec<f64> = (0..12).map(|i| i as f64 - 4.0).collect();
+        let operator = with_spectrum(&spectrum, 5);
+        let mut krylov = Krylov::new(&operator, start(1, 12, 5), None, 12);
+        while !krylov.exhausted() && krylov.pending() > 0 {
+            krylov.expand().expect("expanded");
+        }
+        let (values, _, residuals) = krylov.ritz().expect("decomposed");
+        assert!(values.iter().zip(&spectrum).all(|(a, b)| (a - b).abs() < 1e-12));
+        assert!(residuals.iter().all(|r| *r < 1e-12));
+    }
+
+    #[test]
+    fn an_invariant_subspace_is_found_and_left() {
+        // three distinct eigenvalues: one vector's Krylov space has dimension 3
+        let spectrum: Vec<f64> = (0..30).map(|i| [1.0, 5.0, -2.0][i % 3]).collect();
+        let operator = with_spectrum(&spectrum, 7);
+        let mut krylov = Krylov::new(&operator, start(1, 30, 7), None, 30);
+        while krylov.pending() > 0 {
+            krylov.expand().expect("expanded");
+        }
+        assert_eq!(krylov.m(), 3);
+        krylov.refresh(&mut random::stream(7, 0, "refresh"), 2);
+        while krylov.pending() > 0 {
+            krylov.expand().expect("expanded");
+        }
+        let (values, _, _) = krylov.ritz().expect("decomposed");
+        let fives = values.iter().filter(|v| (*v - 5.0).abs() < 1e-12).count();
+        assert_eq!((krylov.m(), fives), (9, 3));
+    }
+
+    #[test]
+    fn moments_are_exact_to_twice_the_steps() {
+        // (T^k)_11 = vᵀA^k v for k < 2m, and no further
+        let spectrum: Vec<f64> = (0..50).map(|i| i as f64 / 50.0).collect();
+        let operator = with_spectrum(&spectrum, 9);
+        let m = 6;
+        let v = start(1, 50, 9);
+        let mut krylov = Krylov::new(&operator, v.clone(), None, m + 1);
+        for _ in 0..m {
+            krylov.expand().expect("expanded");
+        }
+        let x0 = Array1::from(v.row(0));
+        let (mut x, mut power) = (x0.clone(), Array2::<f64>::eye(m));
+        for k in 0..=2 * m {
+            let error = (power[[0, 0]] - x0.dot(&x)).abs() / x0.dot(&x);
+            assert_eq!(error < 1e-12, k < 2 * m, "moment {k}: {error}");
+            x = operator.matrix.dot(&x);
+            power = power.dot(krylov.projected());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Solvers that know a matrix only by its products with vectors.
+//!
+//! Vectors are kept in the precision of the operator; every dot product, norm and projected matrix is
+//! f64. A solver does not know what the matrix means, and what it returns says how good it is.
+
+pub mod dense;
+pub mod eigen;
+pub mod krylov;
+pub mod operator;
+pub mod panel;
+pub mod probes;
+mod search;
+
+pub use eigen::{Eigenpairs, Request, Ritz, eigsh};
+pub use operator::LinearOperator;

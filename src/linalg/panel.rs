@@ -1,0 +1,261 @@
+//! Arithmetic between panels of vectors: the memory-bound half of a Krylov solver.
+//!
+//! All sums are f64. Work is cut at fixed places along the vectors, so that results do not depend on
+//! the number of threads; each cut is small enough that its part of one panel stays in the first-level
+//! cache while the other panel streams past.
+
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+
+use crate::simd;
+use crate::values::Values;
+use crate::vectors::Vectors;
+
+/// Numbers of one vector that are worked on at a time.
+const CUT: usize = 4096;
+/// Cuts whose partial sums are added before they are handed over.
+const GROUP: usize = 16;
+
+/// A number that can be widened and rounded back.
+trait Real: Copy + Send + Sync {
+    fn wide(self) -> f64;
+    fn narrow(x: f64) -> Self;
+}
+
+impl Real for f32 {
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+    #[inline(always)]
+    fn narrow(x: f64) -> Self {
+        x as f32
+    }
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn narrow(x: f64) -> Self {
+        x
+    }
+}
+
+/// a bᵀ, the (k_a, k_b) matrix of dot products.
+pub fn gram(a: &Vectors, b: &Vectors) -> Array2<f64> {
+    match (a.values(), b.values()) {
+        (Values::F32(x), Values::F32(y)) => gram_of(x, y, a.n()),
+        (Values::F64(x), Values::F64(y)) => gram_of(x, y, a.n()),
+        _ => panic!("panels of different dtypes"),
+    }
+}
+
+fn gram_of<T: Real>(a: &[T], b: &[T], n: usize) -> Array2<f64> {
+    let (ka, kb) = (a.len() / n, b.len() / n);
+    let partial = |group: usize| -> Vec<f64> {
+        let mut sums = vec![0.0; ka * kb];
+        for start in (group * GROUP * CUT..n.min((group + 1) * GROUP * CUT)).step_by(CUT) {
+            let end = n.min(start + CUT);
+            for i in 0..ka {
+                for j in 0..kb {
+                    sums[i * kb + j] += dot(&a[i * n + start..i * n + end], &b[j * n + start..j * n + end]);
+                }
+            }
+        }
+        sums
+    };
+    let partials: Vec<Vec<f64>> = (0..n.div_ceil(GROUP * CUT)).into_par_iter().map(partial).collect();
+    let mut total = vec![0.0; ka * kb];
+    for partial in partials {
+        total.iter_mut().zip(partial).for_each(|(t, p)| *t += p);
+    }
+    Array2::from_shape_vec((ka, kb), total).expect("ka by kb numbers")
+}
+
+/// Σ x y in sixteen lanes, which is what the widest registers hold twice.
+fn dot<T: Real>(x: &[T], y: &[T]) -> f64 {
+    simd::dispatch(
+        #[inline(always)]
+        || {
+            let mut lanes = [0.0f64; 16];
+            let (xs, ys) = (x.chunks_exact(16), y.chunks_exact(16));
+            let rest: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a.wide() * b.wide()).sum();
+            for (x, y) in xs.zip(ys) {
+                for l in 0..16 {
+                    lanes[l] += x[l].wide() * y[l].wide();
+                }
+            }
+            lanes.iter().sum::<f64>() + rest
+        },
+    )
+}
+
+/// Euclidean norm of each vector.
+pub fn norms(a: &Vectors) -> Vec<f64> {
+    (0..a.k())
+        .map(|i| {
+            let row = a.slice(i..i + 1);
+            gram(&row, &row)[[0, 0]].sqrt()
+        })
+        .collect()
+}
+
+/// w −= cᵀ v: subtracts Σ_i c\[i, j\] v_i from each w_j; v (k, n), w (p, n), c (k, p).
+pub fn subtract(w: &mut Vectors, v: &Vectors, c: &Array2<f64>) {
+    let negative = c.mapv(|x| -x);
+    add_combination(w, v, negative.view());
+}
+
+/// w += cᵀ v: adds Σ_i c\[i, j\] v_i to each w_j; w (p, n), c (k, p), v at least k vectors of which the
+/// first k are used.
+pub fn add_combination(w: &mut Vectors, v: &Vectors, c: ArrayView2<f64>) {
+    let n = w.n();
+    match (w.values_mut(), v.values()) {
+        (Values::F32(w), Values::F32(v)) => add_of(w, v, c, n),
+        (Values::F64(w), Values::F64(v)) => add_of(w, v, c, n),
+        _ => panic!("panels of different dtypes"),
+    }
+}
+
+fn add_of<T: Real>(w: &mut [T], v: &[T], c: ArrayView2<f64>, n: usize) {
+    by_columns(w, n).into_par_iter().for_each(|(start, mut rows)| {
+        let mut sum = [0.0f64; CUT];
+        for (j, row) in rows.iter_mut().enumerate() {
+            let sum = &mut sum[..row.len()];
+            sum.iter_mut().zip(row.iter()).for_each(|(s, x)| *s = x.wide());
+            for (i, vi) in v.chunks_exact(n).take(c.nrows()).enumerate() {
+                axpy(sum, c[[i, j]], &vi[start..start + row.len()]);
+            }
+            row.iter_mut().zip(sum.iter()).for_each(|(x, s)| *x = T::narrow(*s));
+        }
+    });
+}
+
+fn axpy<T: Real>(sum: &mut [f64], c: f64, v: &[T]) {
+    simd::dispatch(
+        #[inline(always)]
+        || sum.iter_mut().zip(v).for_each(|(s, x)| *s += c * x.wide()),
+    );
+}
+
+/// The k vectors Σ_i s\[i, j\] v_i; s (m, k), of `v` the first m are used.
+pub fn combine(v: &Vectors, s: ArrayView2<f64>) -> Vectors {
+    let mut out = Vectors::zeros(s.ncols(), v.n(), v.dtype());
+    add_combination(&mut out, v, s);
+    out
+}
+
+/// Replaces the first m vectors of `v` by their k ≤ m combinations Σ_i s\[i, j\] v_i, in place, and drops
+/// the rest of the m; vectors behind them move up.
+pub fn rotate(v: &mut Vectors, s: ArrayView2<f64>) {
+    let (m, k, n, total) = (s.nrows(), s.ncols(), v.n(), v.k());
+    match v.values_mut() {
+        Values::F32(v) => rotate_of(v, s, n),
+        Values::F64(v) => rotate_of(v, s, n),
+    }
+    for (to, from) in (k..).zip(m..total) {
+        match v.values_mut() {
+            Values::F32(v) => v.copy_within(from * n..(from + 1) * n, to * n),
+            Values::F64(v) => v.copy_within(from * n..(from + 1) * n, to * n),
+        }
+    }
+    v.truncate(k + total - m);
+}
+
+fn rotate_of<T: Real>(v: &mut [T], s: ArrayView2<f64>, n: usize) {
+    let (m, k) = s.dim();
+    by_columns(v, n).into_par_iter().for_each(|(_, mut rows)| {
+        let len = rows[0].len();
+        let mut sums = vec![0.0f64; k * len];
+        for (j, sum) in sums.chunks_exact_mut(len).enumerate() {
+            for i in 0..m {
+                axpy(sum, s[[i, j]], rows[i]);
+            }
+        }
+        for (row, sum) in rows.iter_mut().zip(sums.chunks_exact(len)) {
+            row.iter_mut().zip(sum).for_each(|(x, s)| *x = T::narrow(*s));
+        }
+    });
+}
+
+/// The same cut of every vector together, with its start.
+fn by_columns<T>(v: &mut [T], n: usize) -> Vec<(usize, Vec<&mut [T]>)> {
+    let mut columns: Vec<(usize, Vec<&mut [T]>)> =
+        (0..n).step_by(CUT).map(|start| (start, Vec::new())).collect();
+    for row in v.chunks_exact_mut(n) {
+        for (column, cut) in columns.iter_mut().zip(row.chunks_mut(CUT)) {
+            column.1.push(cut);
+        }
+    }
+    columns
+}
+
+/// Multiplies each vector by its factor.
+pub fn scale_rows(v: &mut Vectors, factors: &[f64]) {
+    let n = v.n();
+    match v.values_mut() {
+        Values::F32(v) => scale_of(v, n, factors),
+        Values::F64(v) => scale_of(v, n, factors),
+    }
+}
+
+fn scale_of<T: Real>(v: &mut [T], n: usize, factors: &[f64]) {
+    for (row, &factor) in v.chunks_exact_mut(n).zip(factors) {
+        row.par_chunks_mut(CUT)
+            .for_each(|cut| cut.iter_mut().for_each(|x| *x = T::narrow(x.wide() * factor)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::probes;
+    use crate::random;
+    use crate::values::DType;
+
+    fn panels(dtype: DType) -> (Vectors, Vectors) {
+        // longer than a group of cuts, and no multiple of a lane
+        let n = CUT * GROUP + 1237;
+        let mut random = random::stream(1, 0, "panel");
+        (probes::sphere(3, n, dtype, &mut random), probes::sphere(2, n, dtype, &mut random))
+    }
+
+    #[test]
+    fn sums_agree_with_plain_loops() {
+        for dtype in [DType::F32, DType::F64] {
+            let (a, b) = panels(dtype);
+            let g = gram(&a, &b);
+            for i in 0..3 {
+                for j in 0..2 {
+                    let plain: f64 = a.row(i).iter().zip(b.row(j)).map(|(x, y)| x * y).sum();
+                    // the order of n additions of numbers of size 1/n
+                    assert!((g[[i, j]] - plain).abs() < 1e-15);
+                }
+            }
+            let mut w = b.clone();
+            subtract(&mut w, &a, &g);
+            for j in 0..2 {
+                let (new, old) = (w.row(j), b.row(j));
+                for at in [0, CUT - 1, CUT, CUT * GROUP + 1236] {
+                    let plain = old[at] - (0..3).map(|i| g[[i, j]] * a.row(i)[at]).sum::<f64>();
+                    assert!((new[at] - plain).abs() <= dtype.epsilon() * old[at].abs().max(1e-3));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rotation_in_place_is_a_combination_and_keeps_what_follows() {
+        let (a, b) = panels(DType::F64);
+        let s = Array2::from_shape_vec((3, 2), vec![0.5, -1.0, 2.0, 0.25, 1.5, -0.75]).expect("3 by 2");
+        let expected = combine(&a, s.view());
+        let mut all = a.clone();
+        all.append(b.clone());
+        rotate(&mut all, s.view());
+        assert_eq!(all.slice(0..2), expected);
+        assert_eq!(all.slice(2..4), b);
+    }
+}

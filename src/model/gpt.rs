@@ -1,0 +1,230 @@
+//! The model: parameters on a device, its loss, logits and gradient.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::layers::block::{self, Shape};
+use super::layers::layer_norm;
+use super::parameters::{GptLayers, Layout, Weights, WeightsDot};
+use crate::config::GptConfig;
+use crate::data::Batch;
+use crate::error::{Error, Result};
+use crate::kernels::attention::Heads;
+use crate::kernels::{cross_entropy as head, embedding, linear};
+use crate::values::{DType, Values};
+use crate::vectors::Vectors;
+
+/// A GPT with its parameters on a device.
+pub struct Gpt {
+    config: GptConfig,
+    layout: Layout,
+    weights: Weights,
+    dtype: DType,
+    device: Device,
+}
+
+/// What one forward pass keeps.
+pub(super) struct Forward {
+    pub tokens: Tensor<1, Int>,
+    pub targets: Tensor<1, Int>,
+    pub shape: Shape,
+    pub blocks: Vec<block::Kept>,
+    pub ln_f: layer_norm::Kept,
+    /// The head's input, (N, C).
+    pub h: Tensor<2>,
+    /// Of the head.
+    pub head: head::Kept,
+    /// The loss of each token.
+    pub nll: Vec<f64>,
+}
+
+impl Gpt {
+    /// A model of `config` with the parameters in `values` (flat, in the order of
+    /// [`GptConfig::parameters`]), in their dtype.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the configuration is impossible or the lengths differ.
+    pub fn new(config: &GptConfig, values: &Values, device: &Device) -> Result<Self> {
+        config.validate()?;
+        let layout = Layout::new(config, device);
+        if values.len() != layout.n() {
+            return Err(Error::usage(format!(
+                "{} numbers were given for a model of {} parameters",
+                values.len(),
+                layout.n()
+            )));
+        }
+        let weights = layout.weights(values);
+        Ok(Gpt { config: config.clone(), layout, weights, dtype: values.dtype(), device: device.clone() })
+    }
+
+    /// The architecture.
+    pub fn config(&self) -> &GptConfig {
+        &self.config
+    }
+
+    /// Where each parameter lies in a flat vector.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The precision of parameters and activations.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub(super) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Replaces the parameters.
+    pub fn set_parameters(&mut self, values: &Values) {
+        assert_eq!((values.len(), values.dtype()), (self.layout.n(), self.dtype));
+        self.weights = self.layout.weights(values);
+    }
+
+    /// The head's matrix: its own, or the token embedding.
+    pub(super) fn head(&self) -> &Tensor<2> {
+        self.weights.lm_head.as_ref().unwrap_or(&self.weights.wte)
+    }
+
+    pub(super) fn shape(&self, batch: &Batch) -> Shape {
+        Shape {
+            heads: Heads { batch: batch.batch_size(), seq: batch.seq(), n_head: self.config.n_head },
+            activation: self.config.activation,
+            eps: self.config.layer_norm_eps,
+        }
+    }
+
+    /// Checks that sequences fit the position table and ids the vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming what does not fit.
+    pub fn check(&self, batch: &Batch) -> Result<()> {
+        if batch.seq() > self.config.block_size {
+            return Err(Error::usage_hint(
+                format!(
+                    "sequences of {} tokens do not fit the model's block_size of {}",
+                    batch.seq(),
+                    self.config.block_size
+                ),
+                format!("use --block-size {}", self.config.block_size),
+            ));
+        }
+        batch.check_vocabulary(self.config.vocab_size, "the batch")
+    }
+
+    /// The residual stream after all blocks and what the passes keep; `curvature` keeps second
+    /// derivatives too.
+    pub(super) fn forward(&self, batch: &Batch, curvature: bool) -> Forward {
+        let ids = |ids: &[u32]| -> Tensor<1, Int> {
+            let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+            let n = ids.len();
+            Tensor::from_data(TensorData::new(ids, [n]), &self.device)
+        };
+        let (tokens, targets) = (ids(batch.x()), ids(batch.y()));
+        let shape = self.shape(batch);
+        let mut x = embedding::embedding(&tokens, &self.weights.wte, &self.weights.wpe, batch.seq());
+        let mut blocks = Vec::with_capacity(self.weights.h.len());
+        for block in &self.weights.h {
+            let (next, kept) = block.forward(&x, shape, curvature);
+            x = next;
+            blocks.push(kept);
+        }
+        let (h, ln_f) = self.weights.ln_f.forward(&x, shape.eps);
+        let (nll, head) = head::cross_entropy(&h, self.head(), &targets);
+        let nll = nll.into_data().iter::<f64>().collect();
+        Forward { tokens, targets, shape, blocks, ln_f, h, head, nll }
+    }
+
+    /// Mean cross-entropy over all targets, in nats.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the batch does not fit the model.
+    pub fn loss(&self, batch: &Batch, micro_batch: usize) -> Result<f64> {
+        self.check(batch)?;
+        let pieces = batch.micro_batches(micro_batch);
+        let sum: f64 = pieces.iter().map(|b| self.forward(b, false).nll.iter().sum::<f64>()).sum();
+        Ok(sum / batch.num_tokens() as f64)
+    }
+
+    /// The mean loss of each sequence, all at once.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the batch does not fit the model.
+    pub fn sequence_losses(&self, batch: &Batch) -> Result<Vec<f64>> {
+        self.check(batch)?;
+        let nll = self.forward(batch, false).nll;
+        Ok(nll.chunks(batch.seq()).map(|tokens| tokens.iter().sum::<f64>() / batch.seq() as f64).collect())
+    }
+
+    /// The logits (B, T, V), whole: for small models and tests.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the batch does not fit the model.
+    pub fn logits(&self, batch: &Batch) -> Result<Vec<f64>> {
+        self.check(batch)?;
+        let z = linear::linear(&self.forward(batch, false).h, self.head(), None, None);
+        Ok(z.into_data().iter::<f64>().collect())
+    }
+
+    /// (mean loss, its gradient as a flat vector).
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the batch does not fit the model.
+    pub fn gradient(&self, batch: &Batch, micro_batch: usize) -> Result<(f64, Values)> {
+        self.check(batch)?;
+        let weight = 1.0 / batch.num_tokens() as f64;
+        let mut gradient: Option<Vectors> = None;
+        let mut nll = 0.0;
+        for micro in batch.micro_batches(micro_batch) {
+            let forward = self.forward(&micro, false);
+            nll += forward.nll.iter().sum::<f64>();
+            let (g_h, g_head) = head::cross_entropy_backward(
+                &forward.h,
+                self.head(),
+                &forward.targets,
+                &forward.head,
+                weight,
+            );
+            let dot = self.backward(&forward, lift(g_h), g_head.unsqueeze_dim(0));
+            Vectors::accumulate(&mut gradient, self.layout.collect(dot));
+        }
+        Ok((nll * weight, gradient.expect("a batch has a sequence").into_values()))
+    }
+
+    /// Parameter gradients from K gradients by the head's input (N, K, C) and matrix (K, V, C).
+    pub(super) fn backward(&self, forward: &Forward, g_h: Tensor<3>, g_head: Tensor<3>) -> WeightsDot {
+        let shape = forward.shape;
+        let (mut g_x, ln_f) = self.weights.ln_f.backward(&forward.ln_f, &g_h, None);
+        let mut h = Vec::with_capacity(self.weights.h.len());
+        for (block, kept) in self.weights.h.iter().zip(&forward.blocks).rev() {
+            let (next, gradient) = block.backward(kept, shape, &g_x);
+            g_x = next;
+            h.push(gradient);
+        }
+        h.reverse();
+        self.join_embedding(&forward.tokens, g_x, h, ln_f, g_head, shape.heads.seq)
+    }
+
+    /// The gradient's layers, with the embedding's from g_x (N, K, C) and the head's where it belongs.
+    pub(super) fn join_embedding(
+        &self,
+        tokens: &Tensor<1, Int>,
+        g_x: Tensor<3>,
+        h: Vec<block::BlockDot>,
+        ln_f: layer_norm::LayerNormDot,
+        g_head: Tensor<3>,
+        seq: usize,
+    ) -> WeightsDot {
+        let (vocab_size, block_size) = (self.config.vocab_size, self.config.block_size);
+        let (wte, wpe) = embedding::embedding_backward(tokens, &g_x, seq, vocab_size, block_size);
+        let (wte, lm_head) =
+            if self.config.tied_lm_head { (wte + g_head, None) } else { (wte, Some(g_head)) };
+        GptLayers { wte, wpe, h, ln_f, lm_head }
+    }
+}
+
+/// (N, C) as (N, 1, C): K = 1.
+pub(super) fn lift(g: Tensor<2>) -> Tensor<3> {
+    g.unsqueeze_dim(1)
+}

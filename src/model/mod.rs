@@ -1,0 +1,9 @@
+//! GPT-2 as in nanoGPT, with every derivative the instrument needs written by hand.
+
+mod gpt;
+pub mod layers;
+pub mod parameters;
+mod primal;
+
+pub use gpt::Gpt;
+pub use primal::Primal;

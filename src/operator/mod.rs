@@ -1,0 +1,13 @@
+//! Curvature matrices of a model on a batch, each a [`LinearOperator`](crate::linalg::LinearOperator).
+
+mod curvature;
+mod plan;
+mod preconditioned;
+mod restricted;
+mod scope;
+
+pub use curvature::{Curvature, GaussNewton, Hessian, Keep};
+pub use plan::{Plan, bytes};
+pub use preconditioned::{Preconditioned, Preconditioner};
+pub use restricted::Restricted;
+pub use scope::{Scope, scopes};

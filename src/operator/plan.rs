@@ -1,0 +1,169 @@
+//! What products with curvature matrices will cost, decided before they start.
+
+use crate::config::GptConfig;
+use crate::data::Batch;
+use crate::error::{Error, Result};
+use crate::operator::Keep;
+use crate::settings::Settings;
+
+/// How a computation is cut to fit the memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Sequences per micro-batch.
+    pub micro_batch: usize,
+    /// Whether primal passes stay in memory.
+    pub keep: Keep,
+    /// Vectors a Krylov basis may have.
+    pub max_basis: usize,
+    /// Bytes of activations and gradients held at a time.
+    pub activation_bytes: u64,
+    /// Bytes of one vector of n numbers.
+    pub vector_bytes: u64,
+    /// Bytes in all, at the largest.
+    pub bytes: u64,
+}
+
+/// Vectors of length n that live beside the basis for each of the k vectors of a product: x, its tangent
+/// tensors, the product's tensors, the product, a copy inside the solver.
+const WORKING: u64 = 5;
+
+/// Numbers kept per token and layer by a primal pass: x̂ twice, the norms' outputs, qkv, attention's
+/// output, the MLP's hidden activations with two derivatives, and the gradients by all of these.
+fn kept_per_token(config: &GptConfig, seq: usize) -> u64 {
+    let (c, attention) = (config.n_embd as u64, (config.n_head * seq) as u64);
+    config.n_layer as u64 * (36 * c + 2 * attention) + 4 * c + 2 * config.vocab_size as u64
+}
+
+/// Numbers per token that one tangent adds while a product runs.
+fn tangent_per_token(config: &GptConfig, seq: usize) -> u64 {
+    let (c, attention) = (config.n_embd as u64, (config.n_head * seq) as u64);
+    config.n_layer as u64 * (16 * c + attention) + 16 * c + 2 * config.vocab_size as u64
+}
+
+impl Plan {
+    /// Fits products with `block` vectors at a time and a basis of `wish` vectors (`least` at the least)
+    /// into the settings' memory. Micro-batches are cut and primal passes recomputed only where the whole
+    /// batch does not fit beside the least basis.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where even one sequence at a time does not fit, naming the bytes needed.
+    pub fn new(
+        config: &GptConfig,
+        batch: &Batch,
+        settings: &Settings,
+        block: usize,
+        least: usize,
+        wish: usize,
+    ) -> Result<Self> {
+        let n = config.num_parameters();
+        let size = settings.dtype.size() as u64;
+        let vector_bytes = n as u64 * size;
+        // parameters twice (flat and as tensors), the gradient, and the working vectors
+        let fixed = vector_bytes * (3 + WORKING * block as u64);
+        let least = least.min(n);
+        let activations = |sequences: usize, kept: usize| {
+            let tokens = batch.seq() as u64 * size;
+            tokens * kept as u64 * kept_per_token(config, batch.seq())
+                + tokens * sequences as u64 * block as u64 * tangent_per_token(config, batch.seq())
+        };
+        let fits = |activation: u64| fixed + activation + least as u64 * vector_bytes <= settings.memory;
+        let whole = batch.batch_size();
+        let largest = settings.micro_batch.unwrap_or(whole).clamp(1, whole);
+        let halves = || std::iter::successors(Some(largest), |m| (*m > 1).then(|| m.div_ceil(2)));
+        let kept =
+            halves().map(|m| (m, Keep::Kept, activations(m, whole))).find(|(_, _, bytes)| fits(*bytes));
+        let chosen = kept.or_else(|| {
+            halves().map(|m| (m, Keep::Recomputed, activations(m, m))).find(|(_, _, bytes)| fits(*bytes))
+        });
+        let Some((micro_batch, keep, activation_bytes)) = chosen else {
+            let needed = fixed + activations(1, 1) + least as u64 * vector_bytes;
+            return Err(Error::usage_hint(
+                format!(
+                    "this needs at least {} and --memory allows {}",
+                    bytes(needed),
+                    bytes(settings.memory)
+                ),
+                "use a shorter --block-size, fewer eigenvalues, a narrower --scope, or a larger --memory",
+            ));
+        };
+        let room = (settings.memory - fixed - activation_bytes) / vector_bytes;
+        let max_basis = wish.min(n).min(usize::try_from(room).unwrap_or(usize::MAX)).max(least);
+        let total = fixed + activation_bytes + max_basis as u64 * vector_bytes;
+        Ok(Plan { micro_batch, keep, max_basis, activation_bytes, vector_bytes, bytes: total })
+    }
+
+    /// The plan in words.
+    pub fn describe(&self, batch: &Batch) -> String {
+        let passes = match (self.keep, self.micro_batch >= batch.batch_size()) {
+            (Keep::Kept, true) => "primal pass kept".to_string(),
+            (Keep::Kept, false) => format!("primal passes kept, {} sequences at a time", self.micro_batch),
+            (Keep::Recomputed, _) => {
+                format!(
+                    "primal passes recomputed for every product, {} sequences at a time",
+                    self.micro_batch
+                )
+            }
+        };
+        format!(
+            "{passes} ({}); basis of up to {} vectors ({}); {} in all",
+            bytes(self.activation_bytes),
+            self.max_basis,
+            bytes(self.max_basis as u64 * self.vector_bytes),
+            bytes(self.bytes)
+        )
+    }
+}
+
+/// A number of bytes in words: "1.7 GiB".
+pub fn bytes(count: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut size, mut unit) = (count as f64, 0);
+    while size >= 1024.0 && unit + 1 < units.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 || size >= 100.0 {
+        format!("{size:.0} {}", units[unit])
+    } else {
+        format!("{size:.1} {}", units[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::values::DType;
+
+    fn settings(memory: u64) -> Settings {
+        Settings { dtype: DType::F32, device: Device::Flex, micro_batch: None, memory, seed: 0 }
+    }
+
+    #[test]
+    fn less_memory_means_smaller_pieces_then_recomputation_then_refusal() {
+        let config: GptConfig = serde_json::from_str(
+            r#"{"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64, "vocab_size": 65, "bias": false}"#,
+        )
+        .expect("valid");
+        let batch = Batch::new(vec![0; 64 * 32], vec![0; 64 * 32], 64);
+        let plan = |memory: u64| Plan::new(&config, &batch, &settings(memory), 1, 16, 300);
+        let roomy = plan(8 << 30).expect("fits");
+        assert_eq!((roomy.keep, roomy.micro_batch, roomy.max_basis), (Keep::Kept, 32, 300));
+        let tight = plan(280 << 20).expect("fits");
+        assert!(tight.keep == Keep::Kept && tight.micro_batch < 32 && tight.max_basis < 300, "{tight:?}");
+        let tighter = plan(120 << 20).expect("fits");
+        assert_eq!(tighter.keep, Keep::Recomputed);
+        assert!(plan(8 << 20).is_err());
+        for (memory, plan) in [(8 << 30, roomy), (280 << 20, tight), (120 << 20, tighter)] {
+            assert!(plan.bytes <= memory);
+        }
+    }
+
+    #[test]
+    fn bytes_read_well() {
+        assert_eq!(
+            (bytes(512), bytes(1536), bytes(3 << 30)),
+            ("512 B".into(), "1.5 KiB".into(), "3.0 GiB".into())
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! The parts of a model an operator can be restricted to.
+//!
+//! `all`; `blocks`, one per parameter tensor; `layers`, one per transformer block, the embeddings and the
+//! final norm; `heads`, one per attention head; or a regular expression, one joint block of all tensors it
+//! matches. The parts of c_attn are `…c_attn.weight[q]`, `[k]`, `[v]` and likewise for its bias.
+
+use std::ops::Range;
+
+use regex::Regex;
+
+use crate::config::{GptConfig, Parameter};
+use crate::error::{Error, Result};
+
+/// A named set of coordinates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// What reports call it: "all", a parameter's name, a block's name, or the expression.
+    pub name: String,
+    /// Its transformer block, where it has one.
+    pub layer: Option<u32>,
+    /// Its attention head, where it is one.
+    pub head: Option<u32>,
+    /// Its coordinates in the flat vector, ascending.
+    pub ranges: Vec<Range<usize>>,
+}
+
+impl Scope {
+    /// How many coordinates.
+    pub fn n(&self) -> usize {
+        self.ranges.iter().map(ExactSizeIterator::len).sum()
+    }
+
+    fn of(name: String, parameters: &[&Parameter]) -> Self {
+        let layer = parameters.first().and_then(|p| p.layer()).map(|l| l as u32);
+        Scope { name, layer, head: None, ranges: join(parameters.iter().map(|p| p.range()).collect()) }
+    }
+}
+
+/// Sorted, with neighbours merged.
+fn join(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_by_key(|r| r.start);
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+/// The scopes that `text` names.
+///
+/// # Errors
+/// [`Error::Usage`] where `text` is no regular expression, or one that matches no tensor.
+pub fn scopes(text: &str, config: &GptConfig) -> Result<Vec<Scope>> {
+    let parameters = config.parameters();
+    let all: Vec<&Parameter> = parameters.iter().collect();
+    match text {
+        "all" => Ok(vec![Scope { layer: None, ..Scope::of("all".into(), &all) }]),
+        "blocks" => Ok(parameters.iter().map(|p| Scope::of(p.name.clone(), &[p])).collect()),
+        "layers" => Ok(layers(config, &parameters)),
+        "heads" => Ok(heads(config, &parameters)),
+        expression => matching(expression, config, &parameters).map(|scope| vec![scope]),
+    }
+}
+
+fn layers(config: &GptConfig, parameters: &[Parameter]) -> Vec<Scope> {
+    let with = |name: String, wanted: &dyn Fn(&Parameter) -> bool| {
+        Scope::of(name, &parameters.iter().filter(|p| wanted(p)).collect::<Vec<_>>())
+    };
+    let mut list: Vec<Scope> = (0..config.n_layer)
+        .map(|layer| with(format!("transformer.h.{layer}"), &|p| p.layer() == Some(layer)))
+        .collect();
+    let mut names = vec!["transformer.wte", "transformer.wpe", "transformer.ln_f"];
+    if !config.tied_lm_head {
+        names.push("lm_head");
+    }
+    list.extend(
+        names.into_iter().map(|name| with(name.into(), &|p| p.name.starts_with(&format!("{name}.")))),
+    );
+    list
+}
+
+/// A head's rows of q, k and v, and its columns of c_proj.
+fn heads(config: &GptConfig, parameters: &[Parameter]) -> Vec<Scope> {
+    let (c, d) = (config.n_embd, config.head_size());
+    let mut list = Vec::new();
+    for layer in 0..config.n_layer {
+        for head in 0..config.n_head {
+            let mut ranges = Vec::new();
+            for p in parameters.iter().filter(|p| p.layer() == Some(layer)) {
+                let name = p.name.split_once(".attn.").map_or("", |(_, name)| name);
+                match name {
+                    "c_attn.weight" | "c_attn.bias" => {
+                        let width = p.shape.get(1).copied().unwrap_or(1);
+                        for part in 0..3 {
+                            let start = p.offset + (part * c + head * d) * width;
+                            ranges.push(start..start + d * width);
+                        }
+                    }
+                    "c_proj.weight" => {
+                        ranges.extend((0..c).map(|row| {
+                            let start = p.offset + row * c + head * d;
+                            start..start + d
+                        }));
+                    }
+                    _ => {}
+                }
+            }
+            list.push(Scope {
+                name: format!("transformer.h.{layer}.attn[{head}]"),
+                layer: Some(layer as u32),
+                head: Some(head as u32),
+                ranges: join(ranges),
+            });
+        }
+    }
+    list
+}
+
+fn matching(expression: &str, config: &GptConfig, parameters: &[Parameter]) -> Result<Scope> {
+    let regex = Regex::new(expression).map_err(|e| {
+        Error::usage_hint(
+            format!("--scope `{expression}` is not a regular expression: {e}"),
+            "use all, blocks, layers, heads, or an expression such as 'mlp\\.c_fc\\.weight$'",
+        )
+    })?;
+    let mut ranges = Vec::new();
+    let mut layers = Vec::new();
+    for p in parameters {
+        let parts = if p.name.contains("c_attn.") { attention_parts(p, config.n_embd) } else { vec![] };
+        if regex.is_match(&p.name) {
+            ranges.push(p.range());
+            layers.push(p.layer());
+            continue;
+        }
+        for (name, range) in parts {
+            if regex.is_match(&name) {
+                ranges.push(range);
+                layers.push(p.layer());
+            }
+        }
+    }
+    if ranges.is_empty() {
+        return Err(Error::usage_hint(
+            format!("--scope `{expression}` matches no parameter of this model"),
+            "`warmlab inspect CHECKPOINT` lists their names; the parts of c_attn end in [q], [k], [v]",
+        ));
+    }
+    let one_layer = layers.iter().all(|l| *l == layers[0]);
+    Ok(Scope {
+        name: expression.into(),
+        layer: layers[0].filter(|_| one_layer).map(|l| l as u32),
+        head: None,
+        ranges: join(ranges),
+    })
+}
+
+fn attention_parts(p: &Parameter, c: usize) -> Vec<(String, Range<usize>)> {
+    let part = p.len() / 3;
+    debug_assert_eq!(p.shape[0], 3 * c);
+    ["q", "k", "v"]
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (format!("{}[{name}]", p.name), p.offset + i * part..p.offset + (i + 1) * part))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(bias: bool) -> GptConfig {
+        serde_json::from_str(&format!(
+            r#"{{"n_layer": 2, "n_head": 2, "n_embd": 4, "block_size": 3, "vocab_size": 5, "bias": {bias}}}"#
+        ))
+        .expect("valid")
+    }
+
+    #[test]
+    fn blocks_and_layers_partition_the_parameters() {
+        for bias in [true, false] {
+            let config = config(bias);
+            for text in ["all", "blocks", "layers"] {
+                let scopes = scopes(text, &config).expect("scopes");
+                let ranges = join(scopes.iter().flat_map(|s| s.ranges.clone()).collect());
+                assert_eq!(ranges, [0..config.num_parameters()], "{text}");
+                assert_eq!(scopes.iter().map(Scope::n).sum::<usize>(), config.num_parameters());
+            }
+        }
+    }
+
+    #[test]
+    fn heads_partition_attention_without_the_output_bias() {
+        let config = config(true);
+        let list = scopes("heads", &config).expect("scopes");
+        assert_eq!(list.len(), 4);
+        // per head 3 d (C + 1) of c_attn and C d of c_proj
+        assert!(list.iter().all(|s| s.n() == 3 * 2 * 5 + 4 * 2));
+        let attention: usize = config
+            .parameters()
+            .iter()
+            .filter(|p| p.name.contains(".attn.") && !p.name.ends_with("c_proj.bias"))
+            .map(Parameter::len)
+            .sum();
+        assert_eq!(list.iter().map(Scope::n).sum::<usize>(), attention);
+    }
+
+    #[test]
+    fn expressions_reach_the_parts_of_c_attn() {
+        let config = config(false);
+        let all = scopes(r"c_attn\.weight$", &config).expect("scope").remove(0);
+        let parts: Vec<Scope> = ["q", "k", "v"]
+            .iter()
+            .map(|part| scopes(&format!(r"c_attn\.weight\[{part}\]"), &config).expect("scope").remove(0))
+            .collect();
+        assert_eq!(join(parts.iter().flat_map(|s| s.ranges.clone()).collect()), all.ranges);
+        assert_eq!(scopes(r"h\.1\..*ln_2", &config).expect("scope")[0].layer, Some(1));
+        assert!(scopes("nothing", &config).is_err());
+        assert!(scopes("(", &config).is_err());
+    }
+}

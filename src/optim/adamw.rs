@@ -1,0 +1,242 @@
+//! AdamW: Adam with weight decay decoupled from the gradient.
+//!
+//! m ← β1 m + (1−β1) g, v ← β2 v + (1−β2) g², θ ← θ − η λ θ, θ ← θ − η m̂/(√v̂ + ε) with m̂ = m/(1−β1^t),
+//! v̂ = v/(1−β2^t); arithmetic and its order as in `torch.optim.AdamW`.
+//!
+//! References: Kingma and Ba, arXiv 1412.6980; Loshchilov and Hutter, arXiv 1711.05101.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::simd;
+use crate::values::{DType, Values};
+
+/// Numbers a thread updates at a time.
+const CHUNK: usize = 1 << 14;
+
+/// What does not change while training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Hyperparameters {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to √v̂.
+    pub eps: f64,
+    /// λ, applied to matrices only.
+    pub weight_decay: f64,
+}
+
+/// The optimizer and its state.
+#[derive(Debug, Clone)]
+pub struct AdamW {
+    hyper: Hyperparameters,
+    /// Coordinates that decay.
+    decayed: Vec<Range<usize>>,
+    exp_avg: Values,
+    exp_avg_sq: Values,
+    step: u64,
+}
+
+impl AdamW {
+    /// A fresh optimizer for n parameters, of which those in `decayed` (ascending) decay.
+    pub fn new(hyper: Hyperparameters, n: usize, dtype: DType, decayed: Vec<Range<usize>>) -> Self {
+        let zeros = || Values::zeros(n, dtype);
+        AdamW { hyper, decayed, exp_avg: zeros(), exp_avg_sq: zeros(), step: 0 }
+    }
+
+    /// An optimizer that goes on from a stored state after `step` updates.
+    pub fn restore(mut self, exp_avg: Values, exp_avg_sq: Values, step: u64) -> Self {
+        assert_eq!((exp_avg.len(), exp_avg_sq.len()), (self.exp_avg.len(), self.exp_avg.len()));
+        (self.exp_avg, self.exp_avg_sq, self.step) = (exp_avg, exp_avg_sq, step);
+        self
+    }
+
+    /// m.
+    pub fn exp_avg(&self) -> &Values {
+        &self.exp_avg
+    }
+
+    /// v.
+    pub fn exp_avg_sq(&self) -> &Values {
+        &self.exp_avg_sq
+    }
+
+    /// Updates applied.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Applies one update with learning rate `lr` and the gradient times `scale` (what clipping left of
+    /// it), all in one pass over the parameters.
+    pub fn update(&mut self, parameters: &mut Values, gradient: &Values, scale: f64, lr: f64) {
+        self.step += 1;
+        let (h, t) = (self.hyper, self.step as i32);
+        let constants = Constants {
+            keep: 1.0 - lr * h.weight_decay,
+            scale,
+            rest1: 1.0 - h.beta1,
+            beta2: h.beta2,
+            rest2: 1.0 - h.beta2,
+            step_size: lr / (1.0 - h.beta1.powi(t)),
+            root_correction: (1.0 - h.beta2.powi(t)).sqrt(),
+            eps: h.eps,
+        };
+        let pieces = self.pieces();
+        match (parameters, gradient, &mut self.exp_avg, &mut self.exp_avg_sq) {
+            (Values::F32(p), Values::F32(g), Values::F32(m), Values::F32(v)) => {
+                let c = constants.map(|x| x as f32);
+                in_parallel(&pieces, p, g, m, v, |decays, p, g, m, v| {
+                    update_f32(p, g, m, v, c.of(decays, 1.0))
+                });
+            }
+            (Values::F64(p), Values::F64(g), Values::F64(m), Values::F64(v)) => {
+                let c = constants;
+                in_parallel(&pieces, p, g, m, v, |decays, p, g, m, v| {
+                    update_f64(p, g, m, v, c.of(decays, 1.0))
+                });
+            }
+            _ => panic!("parameters, gradient and moments have one dtype"),
+        }
+    }
+
+    /// (length, whether it decays) of pieces that cover the parameters in order, none across the border of
+    /// a decayed range.
+    fn pieces(&self) -> Vec<(usize, bool)> {
+        let mut borders: Vec<(usize, bool)> = Vec::new();
+        let mut at = 0;
+        for range in &self.decayed {
+            borders.push((range.start - at, false));
+            borders.push((range.len(), true));
+            at = range.end;
+        }
+        borders.push((self.exp_avg.len() - at, false));
+        let cut = |(len, decays): (usize, bool)| {
+            (0..len).step_by(CHUNK).map(move |start| (CHUNK.min(len - start), decays))
+        };
+        borders.into_iter().flat_map(cut).collect()
+    }
+}
+
+/// Calls `update` on corresponding pieces of the four vectors.
+fn in_parallel<T: Send + Sync>(
+    pieces: &[(usize, bool)],
+    mut p: &mut [T],
+    mut g: &[T],
+    mut m: &mut [T],
+    mut v: &mut [T],
+    update: impl Fn(bool, &mut [T], &[T], &mut [T], &mut [T]) + Sync,
+) {
+    let mut tasks = Vec::with_capacity(pieces.len());
+    for &(len, decays) in pieces {
+        let (head, rest) = std::mem::take(&mut p).split_at_mut(len);
+        p = rest;
+        let (g_head, g_rest) = g.split_at(len);
+        g = g_rest;
+        let (m_head, m_rest) = std::mem::take(&mut m).split_at_mut(len);
+        m = m_rest;
+        let (v_head, v_rest) = std::mem::take(&mut v).split_at_mut(len);
+        v = v_rest;
+        tasks.push((decays, head, g_head, m_head, v_head));
+    }
+    tasks.into_par_iter().for_each(|(decays, p, g, m, v)| update(decays, p, g, m, v));
+}
+
+#[derive(Clone, Copy)]
+struct Constants<T> {
+    /// What decay leaves of a parameter.
+    keep: T,
+    /// What clipping leaves of the gradient.
+    scale: T,
+    rest1: T,
+    beta2: T,
+    rest2: T,
+    step_size: T,
+    root_correction: T,
+    eps: T,
+}
+
+impl<T: Copy> Constants<T> {
+    fn map<U>(self, f: impl Fn(T) -> U) -> Constants<U> {
+        Constants {
+            keep: f(self.keep),
+            scale: f(self.scale),
+            rest1: f(self.rest1),
+            beta2: f(self.beta2),
+            rest2: f(self.rest2),
+            step_size: f(self.step_size),
+            root_correction: f(self.root_correction),
+            eps: f(self.eps),
+        }
+    }
+
+    /// The same for a piece that decays, or does not.
+    fn of(self, decays: bool, one: T) -> Self {
+        Constants { keep: if decays { self.keep } else { one }, ..self }
+    }
+}
+
+macro_rules! update {
+    ($name:ident, $float:ty) => {
+        fn $name(p: &mut [$float], g: &[$float], m: &mut [$float], v: &mut [$float], c: Constants<$float>) {
+            #[inline(always)]
+            fn body(
+                p: &mut [$float],
+                g: &[$float],
+                m: &mut [$float],
+                v: &mut [$float],
+                c: Constants<$float>,
+            ) {
+                for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                    let g = *g * c.scale;
+                    *m += (g - *m) * c.rest1;
+                    *v = *v * c.beta2 + c.rest2 * g * g;
+                    *p = *p * c.keep - c.step_size * (*m / (v.sqrt() / c.root_correction + c.eps));
+                }
+            }
+            simd::dispatch(
+                #[inline(always)]
+                || body(p, g, m, v, c),
+            );
+        }
+    };
+}
+update!(update_f32, f32);
+update!(update_f64, f64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYPER: Hyperparameters = Hyperparameters { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
+
+    #[test]
+    fn the_first_update_is_the_sign_of_the_gradient() {
+        let mut adam = AdamW::new(HYPER, 3, DType::F64, vec![]);
+        let mut p = Values::F64(vec![1.0, 1.0, 1.0]);
+        adam.update(&mut p, &Values::F64(vec![1e-3, -5.0, 0.0]), 1.0, 0.01);
+        let p = p.to_f64();
+        assert!((p[0] - 0.99).abs() < 1e-6 && (p[1] - 1.01).abs() < 1e-9 && p[2] == 1.0);
+    }
+
+    #[test]
+    fn a_constant_gradient_moves_by_the_learning_rate_at_every_step() {
+        // both corrections undo the moments' start exactly, whatever t
+        let mut adam = AdamW::new(HYPER, 1, DType::F64, vec![]);
+        let mut p = Values::F64(vec![0.0]);
+        for t in 1..=50 {
+            adam.update(&mut p, &Values::F64(vec![2.0]), 1.0, 0.01);
+            assert!((p.get(0) + 0.01 * f64::from(t)).abs() < 1e-8 * f64::from(t));
+        }
+    }
+
+    #[test]
+    fn decay_reaches_its_coordinates_only_and_is_decoupled() {
+        let mut adam = AdamW::new(HYPER, 2, DType::F64, vec![0..1]);
+        let mut p = Values::F64(vec![2.0, 2.0]);
+        adam.update(&mut p, &Values::F64(vec![0.0, 0.0]), 1.0, 0.5);
+        assert_eq!(p.to_f64(), [2.0 * (1.0 - 0.5 * 0.1), 2.0]);
+    }
+}

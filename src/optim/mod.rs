@@ -1,0 +1,7 @@
+//! One optimizer per file, on flat host vectors.
+
+mod adamw;
+mod clip;
+
+pub use adamw::{AdamW, Hyperparameters};
+pub use clip::clip_factor;

@@ -1,0 +1,98 @@
+//! Several runs at the same steps, side by side.
+
+use std::collections::BTreeSet;
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+
+use super::digits;
+use crate::row::{Row, Status};
+
+/// A column of the aligned table: the first row of this quantity for the whole model.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// What stands above it.
+    pub header: &'static str,
+    /// The quantity's slash name.
+    pub quantity: &'static str,
+}
+
+/// One line per step and run, runs in the order of their first row; only steps at which one of the
+/// `measured` quantities is known. A column nobody has values for is left out. Digits are those known; a
+/// question mark says that a number is not settled.
+pub fn aligned(rows: &[Row], columns: &[Column], measured: &[&str]) -> String {
+    let mut runs: Vec<&str> = Vec::new();
+    for row in rows {
+        if !runs.contains(&&*row.run) {
+            runs.push(&row.run);
+        }
+    }
+    let steps: BTreeSet<u64> =
+        rows.iter().filter(|r| measured.contains(&&*r.quantity)).map(|r| r.step).collect();
+    let known: Vec<&Column> =
+        columns.iter().filter(|c| rows.iter().any(|r| &*r.quantity == c.quantity)).collect();
+
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let header = ["step", "run"].into_iter().chain(known.iter().map(|c| c.header));
+    table.set_header(header.enumerate().map(|(i, text)| cell(text.into(), i != 1)));
+    for step in steps {
+        for run in &runs {
+            let here: Vec<&Row> = rows.iter().filter(|r| r.step == step && &*r.run == *run).collect();
+            if here.is_empty() {
+                continue;
+            }
+            let values = known.iter().map(|c| cell(value(find(&here, c.quantity)), true));
+            table.add_row(
+                [cell(step.to_string(), true), cell(run.to_string(), false)].into_iter().chain(values),
+            );
+        }
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_string()).collect();
+    lines.join("\n") + "\n"
+}
+
+fn find<'a>(rows: &[&'a Row], quantity: &str) -> Option<&'a Row> {
+    rows.iter()
+        .find(|r| &*r.quantity == quantity && &*r.scope == "all" && r.index.is_none_or(|i| i == 1))
+        .copied()
+}
+
+fn cell(text: String, right: bool) -> Cell {
+    Cell::new(text).set_alignment(if right { CellAlignment::Right } else { CellAlignment::Left })
+}
+
+fn value(row: Option<&Row>) -> String {
+    let Some(row) = row else { return "-".into() };
+    let Some(value) = row.value else { return "not finite".into() };
+    let text = digits::short(value, row.uncertainty);
+    if row.status == Status::Ok { text } else { format!("{text}?") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_meet_at_their_steps() {
+        let row = |run: &str, step, quantity: &'static str, value| {
+            Row::new(quantity, value).stamp(&run.into(), step)
+        };
+        let rows = [
+            row("cold", 1, "hessian/lambda", 50.867).index(1).uncertainty(0.02),
+            row("cold", 1, "hessian/lambda", 3.0).index(2),
+            row("warm", 1, "hessian/lambda", 40.0).index(1).status(Status::Unconverged),
+            row("cold", 7, "train/loss", 2.0),
+        ];
+        let columns = [
+            Column { header: "λ1", quantity: "hessian/lambda" },
+            Column { header: "loss", quantity: "train/loss" },
+            Column { header: "angle", quantity: "update/angle" },
+        ];
+        let text = aligned(&rows, &columns, &["hessian/lambda"]);
+        let words: Vec<Vec<&str>> = text.lines().map(|l| l.split_whitespace().collect()).collect();
+        assert_eq!(words[0], ["step", "run", "λ1", "loss"]);
+        assert_eq!(words[1], ["1", "cold", "50.87", "-"]);
+        assert_eq!(words[2], ["1", "warm", "40.00?", "-"]);
+        assert_eq!(words.len(), 3);
+    }
+}

@@ -1,0 +1,29 @@
+//! Rows to Parquet, JSON, CSV and tables: the same columns everywhere.
+
+mod aligned;
+mod digits;
+mod parquet;
+mod table;
+mod text;
+
+pub use aligned::{Column, aligned};
+pub use digits::{plain, with_uncertainty};
+pub use parquet::{read_parquet, write_parquet};
+pub use table::table;
+pub use text::{COLUMNS, to_csv, to_json};
+
+use std::collections::BTreeMap;
+
+use crate::row::Row;
+
+/// The version of the columns and of the metadata's keys.
+pub const SCHEMA_VERSION: &str = "1";
+
+/// Rows and what is needed to repeat them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// `warmlab.*` keys: versions, options, hashes, seed, precision.
+    pub meta: BTreeMap<String, String>,
+    /// The numbers.
+    pub rows: Vec<Row>,
+}

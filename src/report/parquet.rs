@@ -1,0 +1,172 @@
+//! Reports as Parquet: zstd, one schema, everything needed to repeat them in the key-value metadata.
+
+use std::fs::File;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+
+use polars::io::parquet::write::KeyValueMetadata;
+use polars::prelude::*;
+
+use super::Report;
+use crate::error::{Error, IoContext, Result};
+use crate::files;
+use crate::row::{Row, Status};
+
+/// Writes the report whole or not at all.
+///
+/// # Errors
+/// Where the folder cannot be written.
+pub fn write_parquet(path: &Path, report: &Report) -> Result<()> {
+    let mut frame = frame(&report.rows).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
+    let meta = report.meta.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    // encoded in memory first: one thread and one row group, so that equal rows give equal bytes
+    let mut bytes = Cursor::new(Vec::new());
+    ParquetWriter::new(&mut bytes)
+        .with_compression(ParquetCompression::Zstd(None))
+        .set_parallel(false)
+        .with_row_group_size(Some(report.rows.len().max(1)))
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(meta)))
+        .finish(&mut frame)
+        .map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
+    files::write_bytes(path, bytes.get_ref())
+}
+
+fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
+    let text = |name: &str, value: &dyn Fn(&Row) -> &str| -> Column {
+        Series::new(name.into(), rows.iter().map(value).collect::<Vec<&str>>()).into()
+    };
+    let whole = |name: &str, value: &dyn Fn(&Row) -> Option<i64>| -> Column {
+        Series::new(name.into(), rows.iter().map(value).collect::<Vec<Option<i64>>>()).into()
+    };
+    let real = |name: &str, value: &dyn Fn(&Row) -> Option<f64>| -> Column {
+        Series::new(name.into(), rows.iter().map(value).collect::<Vec<Option<f64>>>()).into()
+    };
+    DataFrame::new(
+        rows.len(),
+        vec![
+            text("run", &|r| &r.run),
+            whole("step", &|r| Some(r.step as i64)),
+            text("quantity", &|r| &r.quantity),
+            text("scope", &|r| &r.scope),
+            whole("layer", &|r| r.layer.map(i64::from)),
+            whole("head", &|r| r.head.map(i64::from)),
+            whole("index", &|r| r.index.map(i64::from)),
+            whole("probe", &|r| r.probe.map(i64::from)),
+            real("parameter", &|r| r.parameter),
+            real("value", &|r| r.value),
+            real("uncertainty", &|r| r.uncertainty),
+            real("sampling_error", &|r| r.sampling_error),
+            whole("n", &|r| r.n.map(|n| n as i64)),
+            text("status", &|r| r.status.as_str()),
+        ],
+    )
+}
+
+/// Reads a report back.
+///
+/// # Errors
+/// [`Error::File`] where the file is no Parquet, or not a report of this program.
+pub fn read_parquet(path: &Path) -> Result<Report> {
+    let bad = |e: PolarsError| Error::file(path, format!("is not a readable Parquet file: {e}"));
+    let file = File::open(path).at("open", path)?;
+    let mut reader = ParquetReader::new(file);
+    let meta = reader
+        .get_metadata()
+        .map_err(bad)?
+        .key_value_metadata()
+        .iter()
+        .flatten()
+        .filter(|pair| pair.key.starts_with("warmlab."))
+        .map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default()))
+        .collect();
+    let frame = reader.finish().map_err(bad)?;
+    let rows = rows(&frame).map_err(|e| {
+        Error::file_hint(
+            path,
+            format!("is a Parquet file but not a warmlab report: {e}"),
+            "reports lie in reports/RUN/ANALYSIS/",
+        )
+    })?;
+    Ok(Report { meta, rows })
+}
+
+fn rows(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
+    let [run, quantity, scope, status] =
+        ["run", "quantity", "scope", "status"].map(|name| frame.column(name)?.str().cloned());
+    let (run, quantity, scope, status) = (run?, quantity?, scope?, status?);
+    let [step, layer, head, index, probe, n] =
+        ["step", "layer", "head", "index", "probe", "n"].map(|name| frame.column(name)?.i64().cloned());
+    let (step, layer, head, index, probe, n) = (step?, layer?, head?, index?, probe?, n?);
+    let [parameter, value, uncertainty, sampling_error] =
+        ["parameter", "value", "uncertainty", "sampling_error"]
+            .map(|name| frame.column(name)?.f64().cloned());
+    let (parameter, value, uncertainty, sampling_error) = (parameter?, value?, uncertainty?, sampling_error?);
+    let text = |column: &StringChunked, i: usize| -> Arc<str> { column.get(i).unwrap_or_default().into() };
+    Ok((0..frame.height())
+        .map(|i| Row {
+            run: text(&run, i),
+            step: step.get(i).unwrap_or(0) as u64,
+            quantity: text(&quantity, i),
+            scope: text(&scope, i),
+            layer: layer.get(i).map(|x| x as u32),
+            head: head.get(i).map(|x| x as u32),
+            index: index.get(i).map(|x| x as u32),
+            probe: probe.get(i).map(|x| x as u32),
+            parameter: parameter.get(i),
+            value: value.get(i),
+            uncertainty: uncertainty.get(i),
+            sampling_error: sampling_error.get(i),
+            n: n.get(i).map(|x| x as u64),
+            status: match status.get(i) {
+                Some("ok") => Status::Ok,
+                Some("unconverged") => Status::Unconverged,
+                Some("nonfinite") => Status::Nonfinite,
+                _ => Status::Unresolved,
+            },
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub fn example() -> Report {
+        let run: Arc<str> = "warm".into();
+        let rows = vec![
+            Row::new("hessian/lambda", 50.867).index(1).uncertainty(1e-3).n(42).stamp(&run, 500),
+            Row::new("hessian/lambda", f64::NAN).index(2).stamp(&run, 500),
+            Row {
+                layer: Some(3),
+                head: Some(1),
+                probe: Some(0),
+                ..Row::new("attention/entropy", 2.5).parameter(0.5)
+            }
+            .scope("transformer.h.3")
+            .status(Status::Unresolved)
+            .stamp(&run, 500),
+        ];
+        Report { meta: [("warmlab.seed".to_string(), "7".to_string())].into(), rows }
+    }
+
+    #[test]
+    fn rows_and_metadata_survive_and_bytes_repeat() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (a, b) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
+        write_parquet(&a, &example()).expect("written");
+        write_parquet(&b, &example()).expect("written");
+        assert_eq!(read_parquet(&a).expect("read"), example());
+        assert_eq!(std::fs::read(&a).expect("read"), std::fs::read(&b).expect("read"));
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("x.parquet");
+        for bytes in [&b"not parquet at all"[..], b"PAR1"] {
+            std::fs::write(&path, bytes).expect("written");
+            assert!(read_parquet(&path).is_err());
+        }
+    }
+}

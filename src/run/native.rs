@@ -1,0 +1,352 @@
+//! warmlab's own checkpoint folder: config.json, model.safetensors, optimizer.safetensors, state.json.
+//!
+//! A folder with only the first two is a valid checkpoint. Tensors carry nanoGPT's names and shapes;
+//! tied weights are stored once.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, View};
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{Checkpoint, OptimizerState};
+use super::find::step_in_name;
+use super::tensors::{self, Safe, read_flat};
+use crate::config::{GptConfig, Parameter};
+use crate::error::{Error, IoContext, Result};
+use crate::files;
+use crate::values::{DType, Values};
+
+/// The file of parameters.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// The file of Adam's moments.
+pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+
+/// state.json.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    step: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loss: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    optimizer: Option<OptimizerHeader>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<DataPosition>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OptimizerHeader {
+    name: String,
+    lr: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_lr: Option<f64>,
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+    weight_decay: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grad_clip: Option<f64>,
+}
+
+/// Batches are a function of (seed, step), so this is the whole position.
+#[derive(Debug, Serialize, Deserialize)]
+struct DataPosition {
+    seed: u64,
+    step: u64,
+}
+
+/// Whether config.json is Hugging Face's.
+pub fn is_hugging_face(folder: &Path) -> bool {
+    fs::read(folder.join("config.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+        .is_some_and(|config| config.get("model_type").is_some() || config.get("architectures").is_some())
+}
+
+/// Reads a native folder.
+///
+/// # Errors
+/// Naming the file, the tensor and the problem.
+pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
+    let config_path = folder.join("config.json");
+    let config_bytes = fs::read(&config_path).at("read", &config_path)?;
+    let config: GptConfig = serde_json::from_slice(&config_bytes)
+        .map_err(|e| Error::file(&config_path, format!("is no model configuration: {e}")))?;
+    config.validate().map_err(|e| Error::file(&config_path, format!("is no model configuration: {e}")))?;
+
+    let model_path = folder.join(MODEL_FILE);
+    let model_bytes = fs::read(&model_path).at("read", &model_path)?;
+    let parameters = config.parameters();
+    let file = Safe::new(&model_path, &model_bytes)?;
+    let unknown = file.names().into_iter().find(|name| !parameters.iter().any(|p| p.name == *name));
+    if let Some(unknown) = unknown {
+        return Err(Error::tensor(
+            &model_path,
+            unknown,
+            "is not a parameter of the model config.json describes",
+        ));
+    }
+    let values = read_flat(&file, &model_path, &parameters, dtype, |p| p.name.clone())?;
+
+    let state_path = folder.join("state.json");
+    let state_bytes = read_optional(&state_path)?;
+    let state: Option<State> = state_bytes
+        .as_deref()
+        .map(serde_json::from_slice)
+        .transpose()
+        .map_err(|e| Error::file(&state_path, format!("is no checkpoint state: {e}")))?;
+    let optimizer_path = folder.join(OPTIMIZER_FILE);
+    let optimizer_bytes = read_optional(&optimizer_path)?;
+    let moments = optimizer_bytes
+        .as_deref()
+        .map(|bytes| -> Result<(Values, Values)> {
+            let file = Safe::new(&optimizer_path, bytes)?;
+            let flat = |kind: &str| {
+                read_flat(&file, &optimizer_path, &parameters, dtype, |p| format!("{kind}.{}", p.name))
+            };
+            Ok((flat("exp_avg")?, flat("exp_avg_sq")?))
+        })
+        .transpose()?;
+
+    let mut notes = Vec::new();
+    let step = match (&state, step_in_name(folder)) {
+        (Some(state), _) => state.step,
+        (None, Some(step)) => step,
+        (None, None) => {
+            notes.push(format!("`{}` has no state.json; its step is taken to be 0", folder.display()));
+            0
+        }
+    };
+    let (loss, seed) = state.as_ref().map_or((None, None), |s| (s.loss, s.data.as_ref().map(|d| d.seed)));
+    let optimizer = state.and_then(|s| s.optimizer).map(|header| {
+        if header.last_lr.is_none() && step > 0 {
+            notes.push(
+                "state.json has no last_lr; the learning rate of the next update is used for the last one"
+                    .into(),
+            );
+        }
+        let (exp_avg, exp_avg_sq) = moments.unzip();
+        OptimizerState {
+            name: header.name,
+            lr: header.lr,
+            last_lr: header.last_lr,
+            beta1: header.beta1,
+            beta2: header.beta2,
+            eps: header.eps,
+            weight_decay: header.weight_decay,
+            grad_clip: header.grad_clip,
+            exp_avg,
+            exp_avg_sq,
+        }
+    });
+    let empty: &[u8] = &[];
+    let sha256 = files::sha256([
+        config_bytes.as_slice(),
+        model_bytes.as_slice(),
+        state_bytes.as_deref().unwrap_or(empty),
+        optimizer_bytes.as_deref().unwrap_or(empty),
+    ]);
+    Ok(Checkpoint {
+        path: folder.into(),
+        run: run_name(folder),
+        format: "native",
+        step,
+        config,
+        parameters: values,
+        optimizer,
+        loss,
+        seed,
+        notes,
+        sha256,
+    })
+}
+
+fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).at("read", path),
+    }
+}
+
+/// runs/NAME/checkpoints/step_N belongs to NAME; a loose folder is its own run.
+fn run_name(folder: &Path) -> String {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.into());
+    let mut parents = folder.ancestors().skip(1);
+    let run = match parents.next() {
+        Some(p) if p.file_name().is_some_and(|n| n == "checkpoints") => {
+            parents.next().and_then(Path::file_name)
+        }
+        _ => folder.file_name(),
+    };
+    run.map_or_else(|| "checkpoint".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// One parameter's part of a flat vector, as safetensors wants it.
+struct Part<'a> {
+    parameter: &'a Parameter,
+    flat: &'a Values,
+}
+
+impl View for Part<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.flat.dtype() {
+            DType::F32 => Dtype::F32,
+            DType::F64 => Dtype::F64,
+        }
+    }
+    fn shape(&self) -> &[usize] {
+        &self.parameter.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        let range = self.parameter.range();
+        Cow::Owned(match self.flat {
+            Values::F32(v) => v[range].iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Values::F64(v) => v[range].iter().flat_map(|x| x.to_le_bytes()).collect(),
+        })
+    }
+    fn data_len(&self) -> usize {
+        self.parameter.len() * self.flat.dtype().size()
+    }
+}
+
+fn serialise(path: &Path, lists: &[(&str, &Values)], parameters: &[Parameter]) -> Result<Vec<u8>> {
+    let parts = lists.iter().flat_map(|(prefix, flat)| {
+        parameters
+            .iter()
+            .map(move |parameter| (format!("{prefix}{}", parameter.name), Part { parameter, flat }))
+    });
+    let owned: Vec<_> = parts.collect();
+    let sum = tensors::checksum(owned.iter().map(|(name, part)| (name.into(), part.data())));
+    let metadata: HashMap<String, String> = [(tensors::CHECKSUM.to_string(), sum)].into();
+    safetensors::serialize(owned, Some(metadata))
+        .map_err(|e| Error::file(path, format!("cannot be written: {e}")))
+}
+
+/// Writes a native folder whole: it appears under its name only when every file is in it.
+///
+/// # Errors
+/// Where the disk refuses; nothing is left behind.
+pub fn write(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).at("create", parent)?;
+    let temporary =
+        tempfile::Builder::new().prefix(".writing-").tempdir_in(parent).at("create a folder in", parent)?;
+    let inside = |name: &str| temporary.path().join(name);
+    let parameters = checkpoint.config.parameters();
+
+    let config = serde_json::to_vec_pretty(&checkpoint.config).expect("a configuration is plain data");
+    files::write_bytes(&inside("config.json"), &config)?;
+    let model = serialise(folder, &[("", &checkpoint.parameters)], &parameters)?;
+    files::write_bytes(&inside(MODEL_FILE), &model)?;
+    let optimizer = checkpoint.optimizer.as_ref();
+    if let Some((m, v)) = optimizer.and_then(|o| o.exp_avg.as_ref().zip(o.exp_avg_sq.as_ref())) {
+        let moments = serialise(folder, &[("exp_avg.", m), ("exp_avg_sq.", v)], &parameters)?;
+        files::write_bytes(&inside(OPTIMIZER_FILE), &moments)?;
+    }
+    let state = State {
+        step: checkpoint.step,
+        loss: checkpoint.loss,
+        optimizer: optimizer.map(|o| OptimizerHeader {
+            name: o.name.clone(),
+            lr: o.lr,
+            last_lr: o.last_lr,
+            beta1: o.beta1,
+            beta2: o.beta2,
+            eps: o.eps,
+            weight_decay: o.weight_decay,
+            grad_clip: o.grad_clip,
+        }),
+        data: checkpoint.seed.map(|seed| DataPosition { seed, step: checkpoint.step }),
+    };
+    let state = serde_json::to_vec_pretty(&state).expect("a state is plain data");
+    files::write_bytes(&inside("state.json"), &state)?;
+
+    if folder.exists() {
+        fs::remove_dir_all(folder).at("replace", folder)?;
+    }
+    let temporary = temporary.keep();
+    fs::rename(&temporary, folder).at("create", folder)?;
+    set_listable(folder).at("create", folder)
+}
+
+/// Temporary folders are private; the finished one is like any other.
+#[cfg(unix)]
+fn set_listable(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
+}
+#[cfg(not(unix))]
+fn set_listable(_folder: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Checkpoint {
+        let config: GptConfig = serde_json::from_str(
+            r#"{"n_layer": 1, "n_head": 2, "n_embd": 4, "block_size": 3, "vocab_size": 5, "tied_lm_head": false}"#,
+        )
+        .expect("valid");
+        let n = config.num_parameters();
+        let ramp = |scale: f64| Values::F64((0..n).map(|i| i as f64 * scale).collect());
+        Checkpoint {
+            path: "".into(),
+            run: "r".into(),
+            format: "native",
+            step: 12,
+            config,
+            parameters: ramp(0.5),
+            optimizer: Some(OptimizerState {
+                name: "adamw".into(),
+                lr: 1e-3,
+                last_lr: Some(9e-4),
+                beta1: 0.9,
+                beta2: 0.95,
+                eps: 1e-8,
+                weight_decay: 0.1,
+                grad_clip: Some(1.0),
+                exp_avg: Some(ramp(-1.0)),
+                exp_avg_sq: Some(ramp(2.0)),
+            }),
+            loss: Some(2.5),
+            seed: Some(7),
+            notes: vec![],
+            sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("runs/warm/checkpoints/step_12");
+        write(&path, &example()).expect("written");
+        let back = read(&path, DType::F64).expect("read");
+        let expected = example();
+        assert_eq!(back.parameters, expected.parameters);
+        assert_eq!((back.run.as_str(), back.step, back.loss, back.seed), ("warm", 12, Some(2.5), Some(7)));
+        let (o, e) = (back.optimizer.expect("there"), expected.optimizer.expect("there"));
+        assert_eq!((o.exp_avg, o.exp_avg_sq, o.lr, o.last_lr), (e.exp_avg, e.exp_avg_sq, e.lr, e.last_lr));
+        assert!(back.notes.is_empty());
+        // writing again replaces, and leaves no temporary folder
+        write(&path, &example()).expect("replaced");
+        assert_eq!(fs::read_dir(path.parent().expect("parent")).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn two_files_are_enough() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("loose");
+        write(&path, &example()).expect("written");
+        fs::remove_file(path.join("state.json")).expect("there");
+        fs::remove_file(path.join(OPTIMIZER_FILE)).expect("there");
+        let back = read(&path, DType::F32).expect("read");
+        assert!(back.optimizer.is_none() && back.parameters.dtype() == DType::F32);
+        assert_eq!((back.run.as_str(), back.step), ("loose", 0));
+        assert!(back.notes[0].contains("state.json"));
+    }
+}

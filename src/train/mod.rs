@@ -1,0 +1,13 @@
+//! Training a GPT, so that there is something to measure: the loop, its log and its checkpoints.
+
+mod config;
+mod init;
+mod log;
+mod saves;
+mod trainer;
+
+pub use config::TrainConfig;
+pub use init::initial_parameters;
+pub use log::{StepLine, StepLog};
+pub use saves::Saves;
+pub use trainer::{Ended, Trainer};

@@ -1,0 +1,149 @@
+//! Host numbers whose precision is chosen at run time.
+//!
+//! `--dtype f32|f64` decides the precision of the model and of every vector the solvers keep; sums
+//! and scalars are f64 always. Files may hold either; [`Values::cast`] brings them to the chosen one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// The floating-point type of a computation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DType {
+    /// IEEE single precision, the default.
+    #[default]
+    F32,
+    /// IEEE double precision.
+    F64,
+}
+
+impl DType {
+    /// The distance from 1 to the next number.
+    pub fn epsilon(self) -> f64 {
+        match self {
+            DType::F32 => f32::EPSILON as f64,
+            DType::F64 => f64::EPSILON,
+        }
+    }
+
+    /// Bytes per number.
+    pub fn size(self) -> usize {
+        match self {
+            DType::F32 => 4,
+            DType::F64 => 8,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+        })
+    }
+}
+
+impl FromStr for DType {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "f32" => Ok(DType::F32),
+            "f64" => Ok(DType::F64),
+            _ => Err(Error::usage_hint(format!("`{text}` is not a dtype"), "use --dtype f32 or --dtype f64")),
+        }
+    }
+}
+
+/// A flat list of numbers of one dtype.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Double precision.
+    F64(Vec<f64>),
+}
+
+impl Values {
+    /// `len` zeros.
+    pub fn zeros(len: usize, dtype: DType) -> Self {
+        match dtype {
+            DType::F32 => Values::F32(vec![0.0; len]),
+            DType::F64 => Values::F64(vec![0.0; len]),
+        }
+    }
+
+    /// How many numbers.
+    pub fn len(&self) -> usize {
+        match self {
+            Values::F32(v) => v.len(),
+            Values::F64(v) => v.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Their type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Values::F32(_) => DType::F32,
+            Values::F64(_) => DType::F64,
+        }
+    }
+
+    /// The same numbers in another precision; free when the precision is already right.
+    pub fn cast(self, dtype: DType) -> Self {
+        match (self, dtype) {
+            (Values::F32(v), DType::F64) => Values::F64(v.into_iter().map(f64::from).collect()),
+            (Values::F64(v), DType::F32) => Values::F32(v.into_iter().map(|x| x as f32).collect()),
+            (same, _) => same,
+        }
+    }
+
+    /// Number `i`, widened.
+    pub fn get(&self, i: usize) -> f64 {
+        match self {
+            Values::F32(v) => f64::from(v[i]),
+            Values::F64(v) => v[i],
+        }
+    }
+
+    /// All numbers, widened.
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Values::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Values::F64(v) => v.clone(),
+        }
+    }
+
+    /// The position of the first NaN or infinity.
+    pub fn first_nonfinite(&self) -> Option<usize> {
+        match self {
+            Values::F32(v) => v.iter().position(|x| !x.is_finite()),
+            Values::F64(v) => v.iter().position(|x| !x.is_finite()),
+        }
+    }
+
+    /// The numbers as little-endian bytes, for files and hashes.
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        match self {
+            Values::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Values::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+}
+
+/// A named tensor's numbers and shape, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+    /// The numbers, row-major.
+    pub values: Values,
+}

@@ -1,0 +1,109 @@
+//! k vectors of one length and dtype, row-major: what operators are applied to.
+
+use crate::values::{DType, Values};
+
+/// k vectors of length n.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vectors {
+    values: Values,
+    n: usize,
+}
+
+impl Vectors {
+    /// k zero vectors.
+    pub fn zeros(k: usize, n: usize, dtype: DType) -> Self {
+        Vectors { values: Values::zeros(k * n, dtype), n }
+    }
+
+    /// The vectors that lie one after the other in `values`.
+    ///
+    /// # Panics
+    /// Where the length of `values` is not a multiple of n: a caller's mistake.
+    pub fn new(values: Values, n: usize) -> Self {
+        assert!(
+            n > 0 && values.len().is_multiple_of(n),
+            "{} numbers are no vectors of length {n}",
+            values.len()
+        );
+        Vectors { values, n }
+    }
+
+    /// How many vectors.
+    pub fn k(&self) -> usize {
+        self.values.len() / self.n
+    }
+
+    /// Their length.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Their type.
+    pub fn dtype(&self) -> DType {
+        self.values.dtype()
+    }
+
+    /// All numbers, vector after vector.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// All numbers, vector after vector.
+    pub fn values_mut(&mut self) -> &mut Values {
+        &mut self.values
+    }
+
+    /// All numbers, vector after vector.
+    pub fn into_values(self) -> Values {
+        self.values
+    }
+
+    /// Vector i, widened.
+    pub fn row(&self, i: usize) -> Vec<f64> {
+        (i * self.n..(i + 1) * self.n).map(|j| self.values.get(j)).collect()
+    }
+
+    /// Vectors `rows`, copied.
+    pub fn slice(&self, rows: std::ops::Range<usize>) -> Self {
+        let range = rows.start * self.n..rows.end * self.n;
+        let values = match &self.values {
+            Values::F32(v) => Values::F32(v[range].to_vec()),
+            Values::F64(v) => Values::F64(v[range].to_vec()),
+        };
+        Vectors { values, n: self.n }
+    }
+
+    /// Adds vectors of the same length and type behind these.
+    pub fn append(&mut self, more: Vectors) {
+        match (&mut self.values, more.values) {
+            (Values::F32(v), Values::F32(m)) => v.extend(m),
+            (Values::F64(v), Values::F64(m)) => v.extend(m),
+            _ => panic!("vectors of different dtypes cannot be joined"),
+        }
+    }
+
+    /// Keeps the first k vectors.
+    pub fn truncate(&mut self, k: usize) {
+        match &mut self.values {
+            Values::F32(v) => v.truncate(k * self.n),
+            Values::F64(v) => v.truncate(k * self.n),
+        }
+    }
+
+    /// Adds to a sum that may not have begun.
+    pub fn accumulate(sum: &mut Option<Vectors>, term: Vectors) {
+        match sum {
+            None => *sum = Some(term),
+            Some(sum) => sum.add(&term),
+        }
+    }
+
+    /// Adds vectors of the same count, length and type to these.
+    pub fn add(&mut self, other: &Vectors) {
+        match (&mut self.values, &other.values) {
+            (Values::F32(v), Values::F32(o)) => v.iter_mut().zip(o).for_each(|(a, b)| *a += b),
+            (Values::F64(v), Values::F64(o)) => v.iter_mut().zip(o).for_each(|(a, b)| *a += b),
+            _ => panic!("vectors of different dtypes cannot be added"),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The layers of the code: who may know whom. The table is design, the test reads `use` lines.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What every layer may use.
+const BASE: [&str; 10] =
+    ["allocator", "config", "error", "files", "observer", "random", "row", "settings", "simd", "values"];
+
+/// A layer and the layers it may use beside the base; `vectors` and `device` are base too.
+const LAYERS: [(&str, &[&str]); 16] = [
+    ("linalg", &[]),
+    ("stats", &[]),
+    ("run", &[]),
+    ("data", &[]),
+    ("kernels", &[]),
+    ("model", &["kernels", "data"]),
+    ("operator", &["model", "linalg", "data", "run"]),
+    ("optim", &[]),
+    ("schedule", &[]),
+    ("train", &["model", "optim", "schedule", "data", "run", "stats"]),
+    ("snapshot", &["operator", "model", "data", "run"]),
+    ("analysis", &["snapshot"]),
+    ("analyses", &["analysis", "snapshot", "operator", "linalg", "model", "stats", "data", "run", "optim"]),
+    ("report", &[]),
+    (
+        "cli",
+        &[
+            "linalg", "stats", "run", "data", "kernels", "model", "operator", "optim", "schedule", "train",
+            "snapshot", "analysis", "analyses", "report",
+        ],
+    ),
+    ("main", &["cli"]),
+];
+
+/// A crate and the only places that may name it.
+const CRATES: [(&str, &[&str]); 6] = [
+    ("burn", &["kernels", "model", "device"]),
+    ("burn_flex", &["kernels"]),
+    ("polars", &["report"]),
+    ("clap", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("ndarray_linalg", &["linalg"]),
+];
+
+fn sources() -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    walk(&root.join("src"), &mut found);
+    walk(&root.join("analyses"), &mut found);
+    found.sort();
+    found
+}
+
+/// The layer of a source file: the folder below src, the file's stem, or "analyses".
+fn layer(path: &Path) -> String {
+    let relative = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let mut parts = relative.components().map(|c| c.as_os_str().to_string_lossy().into_owned());
+    let first = parts.next().unwrap();
+    if first == "analyses" {
+        return first;
+    }
+    parts.next().unwrap().trim_end_matches(".rs").to_string()
+}
+
+/// The lines of a file outside its tests.
+fn lines(path: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(path).unwrap();
+    let end = text.find("#[cfg(test)]\nmod tests").or(text.find("#[cfg(test)]\npub(crate) mod tests"));
+    text[..end.unwrap_or(text.len())].lines().enumerate().map(|(i, l)| (i + 1, l.to_string())).collect()
+}
+
+#[test]
+fn no_layer_reaches_upwards() {
+    for path in sources() {
+        let layer = layer(&path);
+        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
+            let base =
+                BASE.contains(&layer.as_str()) || ["vectors", "device", "lib"].contains(&layer.as_str());
+            assert!(base, "{} belongs to no layer", path.display());
+            continue;
+        };
+        for (number, line) in lines(&path) {
+            let mut rest = line.as_str();
+            while let Some(at) = rest.find("crate::") {
+                rest = &rest[at + "crate::".len()..];
+                let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let known = LAYERS.iter().any(|(l, _)| *l == name);
+                let fine = !known || name == layer || allowed.contains(&name.as_str());
+                assert!(fine, "{}:{number}: layer `{layer}` must not use `{name}`: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn analyses_do_not_know_each_other() {
+    for path in sources().into_iter().filter(|p| layer(p) == "analyses" && !p.ends_with("mod.rs")) {
+        for (number, line) in lines(&path) {
+            let other = line.contains("crate::analyses::") || line.trim_start().starts_with("use super::");
+            assert!(!other, "{}:{number}: an analysis uses another: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn crates_stay_in_their_rooms() {
+    for path in sources() {
+        let layer = layer(&path);
+        for (number, line) in lines(&path) {
+            for (name, places) in CRATES {
+                let code = line.split("//").next().unwrap();
+                let named = code.contains(&format!("{name}::")) && !code.contains(&format!("_{name}::"));
+                let fine = !named || places.contains(&layer.as_str());
+                assert!(fine, "{}:{number}: `{name}` is named outside {places:?}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_stay_small() {
+    for path in sources() {
+        let count = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(count <= 420, "{} has {count} lines", path.display());
+    }
+}

@@ -1,0 +1,144 @@
+//! What a user sees: help, formats, exit codes, where output goes.
+
+use std::process::{Command, Stdio};
+
+use crate::support::{stderr, stdout, train, warmlab};
+
+const COMMANDS: [&str; 6] = ["train", "hessian", "data", "inspect", "report", "list"];
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let here = std::env::temp_dir();
+    for command in COMMANDS {
+        let output = warmlab(&here, &[command, "--help"]);
+        let text = stdout(&output);
+        assert!(
+            output.status.success()
+                && text.contains("Example")
+                && text.contains(&format!("warmlab {command}")),
+            "{text}"
+        );
+    }
+    let help = stdout(&warmlab(&here, &["--help"]));
+    assert!(COMMANDS.iter().all(|c| help.contains(c)), "{help}");
+    assert_eq!(warmlab(&here, &[]).status.code(), Some(2));
+    assert_eq!(warmlab(&here, &["hessian", "--no-such-flag"]).status.code(), Some(2));
+}
+
+#[test]
+fn formats_agree_and_data_is_alone_on_stdout() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(train(folder.path(), "r", &["--steps", "3"]).status.success());
+    let measure = |format: &str| {
+        let output =
+            warmlab(folder.path(), &["hessian", "--ckpt", "step_3", "--top", "2", "--format", format]);
+        assert!(output.status.success(), "{output:?}");
+        assert!(stderr(&output).contains("newest run"), "{output:?}");
+        stdout(&output)
+    };
+    let json: serde_json::Value = serde_json::from_str(&measure("json")).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    let csv = measure("csv");
+    assert_eq!(csv.lines().count(), rows.len() + 1);
+    let first = rows.iter().find(|r| r["quantity"] == "hessian/lambda").unwrap()["value"].to_string();
+    assert!(csv.contains(&first));
+    let table = measure("table");
+    assert!(table.lines().all(|l| l.chars().count() <= 80), "{table}");
+    assert!(table.contains("hessian/lambda_min") && table.contains("±"), "{table}");
+    // the report read back is the same table
+    let inspect = stdout(&warmlab(folder.path(), &["inspect", "reports/r/hessian/step_3.parquet"]));
+    assert!(inspect.contains("warmlab.batch_sha256") && inspect.ends_with(&table), "{inspect}");
+    assert!(!table.contains('\u{1b}'), "colour on a pipe");
+}
+
+#[test]
+fn what_is_unconverged_decides_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(train(folder.path(), "r", &["--steps", "3"]).status.success());
+    let few = ["hessian", "--ckpt", "step_3", "--max-matvecs", "9", "--tol", "1e-6"];
+    let output = warmlab(folder.path(), &few);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stdout(&output).contains("unconverged") && stderr(&output).contains("not settled"));
+    let output = warmlab(folder.path(), &[&few[..], &["--allow-unconverged"]].concat());
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn requests_that_make_no_sense_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(train(folder.path(), "r", &["--steps", "1"]).status.success());
+    for (arguments, word) in [
+        (vec!["hessian"], "--ckpt"),
+        (vec!["hessian", "--ckpt", "step_9"], "step 9"),
+        (vec!["hessian", "--ckpt", "nothing.pt"], "nothing.pt"),
+        (vec!["hessian", "--run", "runs/r", "--ckpt", "step_7"], "it has steps 0, 1"),
+        (vec!["hessian", "--ckpt", "step_1", "--operator", "fisher"], "fisher"),
+        (vec!["hessian", "--ckpt", "step_1", "--scope", "("], "regular expression"),
+        (vec!["hessian", "--ckpt", "step_1", "--top", "many"], "whole number"),
+        (vec!["hessian", "--ckpt", "step_1", "--top", "0", "--bottom", "0"], "no eigenvalue"),
+        (vec!["hessian", "--ckpt", "step_1", "--memory", "100KiB"], "at least"),
+        (vec!["hessian", "--ckpt", "step_1", "--batch-size", "0"], "no sequence"),
+        (vec!["hessian", "--ckpt", "step_1", "--block-size", "900"], "900"),
+        (vec!["hessian", "--ckpt", "step_1", "--threads", "0"], "threads"),
+        (vec!["hessian", "--ckpt", "step_0", "--operator", "preconditioned"], "no update"),
+        (vec!["hessian", "--ckpt", "step_1", "--device", "tpu"], "tpu"),
+        (vec!["train", "--data", "tinystories"], "tinystories"),
+        (vec!["train", "--n-head", "3"], "n_head"),
+        (vec!["train", "--name", "../r"], "../r"),
+        (vec!["train", "--resume", "runs/q"], "runs/q"),
+        (vec!["data", "nothing"], "nothing"),
+        (vec!["inspect", "nothing"], "nothing"),
+    ] {
+        let output = warmlab(folder.path(), &arguments);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(word) && !text.contains("panicked"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn exact_mode_and_lanczos_agree_and_dense_matrices_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(train(folder.path(), "r", &["--steps", "3", "--vocab-size", "27"]).status.success());
+    let first = |more: &[&str]| {
+        let base = ["hessian", "--ckpt", "step_3", "--dtype", "f64", "--scope", "ln_", "--format", "json"];
+        let output = warmlab(folder.path(), &[&base[..], more].concat());
+        assert!(output.status.success(), "{output:?}");
+        let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let rows = json["rows"].as_array().unwrap().clone();
+        rows.iter().find(|r| r["quantity"] == "hessian/lambda").unwrap()["value"].as_f64().unwrap()
+    };
+    let (lanczos, exact) = (first(&["--tol", "1e-8"]), first(&["--exact"]));
+    assert!((lanczos / exact - 1.0).abs() < 1e-10, "{lanczos} {exact}");
+    let output = warmlab(folder.path(), &["hessian", "--ckpt", "step_3", "--exact", "--memory", "10MiB"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--exact"), "{output:?}");
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_warmlab"))
+        .arg("list")
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn text_becomes_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("t.txt"), "abcabcabcabcabcabcab").unwrap();
+    let output = warmlab(folder.path(), &["data", "t.txt", "--out", "d"]);
+    assert!(stdout(&output).contains("18 tokens") && stdout(&output).contains("vocabulary 3"), "{output:?}");
+    let bytes = std::fs::read(folder.path().join("d/train.bin")).unwrap();
+    assert_eq!(&bytes[..8], [0, 0, 1, 0, 2, 0, 0, 0]);
+    std::fs::write(folder.path().join("bad.txt"), [0x61, 0xff]).unwrap();
+    let output = warmlab(folder.path(), &["data", "bad.txt"]);
+    assert!(output.status.code() == Some(2) && stderr(&output).contains("byte 1"), "{output:?}");
+}

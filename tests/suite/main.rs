@@ -1,0 +1,15 @@
+//! One binary for all integration tests, because linking is the slow part. Each file says in its first
+//! lines what belongs there.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
+
+mod architecture;
+mod closed_form;
+mod command_line;
+mod conformance;
+mod damaged_files;
+mod golden;
+mod hessian_product;
+mod kernels;
+mod nanogpt_run;
+mod resume;
+mod support;
