@@ -58,6 +58,13 @@ impl Terminal {
         }
     }
 
+    /// A sentence on stderr for those who asked for more.
+    pub fn detail(&self, text: &str) {
+        if self.verbose {
+            self.say(text);
+        }
+    }
+
     /// From here on computations repeat themselves: their notes are for those who asked for more.
     pub fn heard_enough(&self) {
         self.notes.set(self.verbose);

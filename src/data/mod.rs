@@ -1,7 +1,7 @@
 //! Token files and text to batches, deterministically.
 //!
 //! [`Corpus::open`] turns what the user typed after `--data` into tokens; [`sampling`] cuts batches out of
-//! them; [`tokenizer`] and [`prepare`] turn text into token files; [`synthetic`] needs no file at all.
+//! them; `tokenizer` and [`prepare`] turn text into token files; [`synthetic`] needs no file at all.
 
 mod batch;
 mod batch_file;

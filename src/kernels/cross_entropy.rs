@@ -1,4 +1,4 @@
-//! The language-model head and its loss in one: logits z = h Wᵀ, nll = log Σ exp z − z[target].
+//! The language-model head and its loss in one: logits z = h Wᵀ, `nll = log Σ exp z − z[target]`.
 //!
 //! Fused because the logits (N, V) and their K tangents are the largest arrays of a GPT and nothing
 //! else needs them. `weight` is what each token counts in the loss: 1/(B·T) for the mean.

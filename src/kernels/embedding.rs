@@ -1,4 +1,4 @@
-//! The sum of a token's embedding and its position's: x = wte[token] + wpe[t].
+//! The sum of a token's embedding and its position's: `x = wte[token] + wpe[t]`.
 //!
 //! Linear in the parameters, so the tangent is the same map and the backward has no tangent of its
 //! own.
