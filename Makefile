@@ -5,6 +5,9 @@ SHELL := /bin/sh
 
 # one profile for everything, so that nothing heavy is built twice
 CARGO_FLAGS := --release --locked
+# the peers' Python environment
+PEERS ?= $(HOME)/.cache/warmlab-peers
+PYTHON = $(PEERS)/bin/python
 WARMLAB = $$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/warmlab
 
 help: ## print this list
@@ -29,7 +32,20 @@ check: setup ## formatting, lints, documentation
 	@cargo clippy $(CARGO_FLAGS) --all-targets
 	@RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps
 
+test-all: test $(PEERS) ## the slow suites too: narrower processors, fixtures remade by PyTorch
+	@for simd in avx2 scalar; do echo "WARMLAB_SIMD=$$simd"; \
+	  WARMLAB_SIMD=$$simd cargo nextest run $(CARGO_FLAGS) || exit 1; done
+	@cargo nextest run $(CARGO_FLAGS) --no-default-features
+	@$(PYTHON) tests/fixtures/make.py && git diff --exit-code --stat tests/fixtures
+
 bench: setup ## time the kernels and products against the processor's floors
 	@cargo bench --locked
 
-.PHONY: help setup build demo test check bench
+bench-peers: build $(PEERS) ## the same work by PyTorch, PyHessian and hessian-eigenthings; CKPT= and DATA= choose a checkpoint
+	@cargo bench --locked --bench engine --no-run
+	@WARMLAB="$(WARMLAB)" PYTHON="$(PYTHON)" sh benches/peers/run.sh "$(CKPT)" "$(DATA)"
+
+$(PEERS): benches/peers/requirements.txt
+	@python3 -m venv $(PEERS) && $(PYTHON) -m pip install -q -r $< && touch $(PEERS)
+
+.PHONY: help setup build demo test test-all check bench bench-peers

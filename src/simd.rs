@@ -44,13 +44,11 @@ pub fn level() -> Level {
 
 #[cfg(target_arch = "x86_64")]
 fn widest() -> Level {
+    #[cfg(feature = "avx512")]
     if pulp::x86::V4::try_new().is_some() {
-        Level::Avx512
-    } else if pulp::x86::V3::try_new().is_some() {
-        Level::Avx2
-    } else {
-        Level::Scalar
+        return Level::Avx512;
     }
+    if pulp::x86::V3::try_new().is_some() { Level::Avx2 } else { Level::Scalar }
 }
 #[cfg(not(target_arch = "x86_64"))]
 fn widest() -> Level {
@@ -63,6 +61,7 @@ fn widest() -> Level {
 pub fn dispatch<R>(op: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     match level() {
+        #[cfg(feature = "avx512")]
         Level::Avx512 => {
             if let Some(v4) = pulp::x86::V4::try_new() {
                 return v4.vectorize(op);
@@ -73,7 +72,7 @@ pub fn dispatch<R>(op: impl FnOnce() -> R) -> R {
                 return v3.vectorize(op);
             }
         }
-        Level::Scalar => {}
+        _ => {}
     }
     op()
 }

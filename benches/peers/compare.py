@@ -18,6 +18,7 @@ import safetensors.numpy
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RESIDUAL = 1e-3
+ENGINE = ["cargo", "bench", "-q", "--locked", "--bench", "engine", "--"]
 
 
 def run(command):
@@ -38,7 +39,7 @@ def engine(options):
         ours, theirs = [], []
         common = ["--threads", str(options.threads), "--rounds", str(rounds)]
         for _ in range(options.rounds):
-            ours.append(json.loads(run([options.engine, size, "--json", *common])[0]))
+            ours.append(json.loads(run([*ENGINE, size, "--json", *common])[0]))
             theirs.append(json.loads(run([sys.executable, f"{HERE}/engine.py", size, *common])[0]))
         for name in theirs[0]:
             a, b = (1e3 * statistics.median(x[name] for x in side) for side in (theirs, ours))
@@ -106,7 +107,6 @@ def make_batch(options, path):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--warmlab", required=True, help="the binary")
-    parser.add_argument("--engine", required=True, help="the engine bench's binary")
     parser.add_argument("--ckpt", required=True)
     parser.add_argument("--data", required=True, help="val.bin, uint16")
     parser.add_argument("--block-size", type=int, default=64)
