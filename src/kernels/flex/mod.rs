@@ -6,6 +6,8 @@
 //! are the `gemm` crate's. Results do not depend on the number of threads, because no sum is cut between
 //! threads differently from one count to another.
 
+#[cfg(test)]
+mod accuracy;
 mod attention;
 mod cross_entropy;
 mod embedding;
