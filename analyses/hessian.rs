@@ -148,7 +148,7 @@ impl Analysis for Hessian {
 
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
         let job = Job::parse(snapshot, options)?;
-        let plan = snapshot.plan(BLOCK, job.wanted() + 8, job.request.max_matvecs + 1)?;
+        let plan = snapshot.plan(BLOCK, job.wanted() + 5, job.request.max_matvecs + 1)?;
         observer.note(&format!(
             "plan: n = {}, {}",
             snapshot.config().num_parameters(),

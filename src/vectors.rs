@@ -90,6 +90,14 @@ impl Vectors {
         }
     }
 
+    /// Returns memory held for more vectors than there are.
+    pub fn shrink(&mut self) {
+        match &mut self.values {
+            Values::F32(v) => v.shrink_to_fit(),
+            Values::F64(v) => v.shrink_to_fit(),
+        }
+    }
+
     /// Adds to a sum that may not have begun.
     pub fn accumulate(sum: &mut Option<Vectors>, term: Vectors) {
         match sum {

@@ -10,6 +10,10 @@ use burn::tensor::{Int, Tensor};
 
 use super::{Kernels, lower, raise};
 
+/// Probabilities (N, V) are kept up to this many numbers; beyond, they are computed again from chunks of the
+/// vocabulary.
+pub const KEPT: usize = 1 << 24;
+
 /// What the forward pass keeps for the derivatives.
 #[derive(Clone)]
 pub struct Kept {

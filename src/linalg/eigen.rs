@@ -92,9 +92,7 @@ pub fn eigsh(
     let mut search = Search::new(operator, request, random, observer);
     let mut krylov = search.start(None, request.block);
     let coordinates = search.iterate(&mut krylov, Goal::Count { top, bottom }, budget)?;
-    let vectors = krylov.vectors(&coordinates);
-    drop(krylov);
-    let mut found = search.verify(vectors)?;
+    let mut found = search.verify(krylov.into_vectors(&coordinates))?;
     let mut complete = None;
     if request.completeness {
         complete = Some(found.k() == n || search.complete(&mut found, top, bottom)?);

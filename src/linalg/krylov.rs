@@ -148,9 +148,12 @@ impl<'a> Krylov<'a> {
         Ok((values, s, residuals))
     }
 
-    /// The vectors with coordinates `s` (m, k) in the basis.
-    pub fn vectors(&self, s: &Array2<f64>) -> Vectors {
-        panel::combine(&self.basis, s.view())
+    /// The vectors with coordinates `s` (m, k) in the basis, which is given up: no second basis is needed.
+    pub fn into_vectors(mut self, s: &Array2<f64>) -> Vectors {
+        panel::rotate(&mut self.basis, s.view());
+        self.basis.truncate(s.ncols());
+        self.basis.shrink();
+        self.basis
     }
 
     /// Thick restart: keeps the Ritz pairs `keep` (positions in the ascending list) and the pending

@@ -164,9 +164,9 @@ impl<'a> Search<'a> {
     }
 
     /// One product per vector: Rayleigh-Ritz on their span, and true residuals.
-    pub fn verify(&mut self, vectors: Vectors) -> Result<Found> {
+    pub fn verify(&mut self, mut vectors: Vectors) -> Result<Found> {
         self.observer.check()?;
-        let products = self.apply(&vectors)?;
+        let mut products = self.apply(&vectors)?;
         let k = vectors.k();
         // the vectors are orthonormal to rounding; make the small problem exact all the same
         let gram = panel::gram(&vectors, &vectors);
@@ -178,10 +178,10 @@ impl<'a> Search<'a> {
         let s = whiten.dot(&s);
         let order: Vec<usize> = (0..k).rev().collect();
         let (values, s) = (values.select(Axis(0), &order), s.select(Axis(1), &order));
-        let vectors = panel::combine(&vectors, s.view());
-        let mut residual = panel::combine(&products, s.view());
-        panel::subtract(&mut residual, &vectors, &Array2::from_diag(&values));
-        Ok(Found { values: values.to_vec(), residuals: panel::norms(&residual), vectors })
+        panel::rotate(&mut vectors, s.view());
+        panel::rotate(&mut products, s.view());
+        panel::subtract(&mut products, &vectors, &Array2::from_diag(&values));
+        Ok(Found { values: values.to_vec(), residuals: panel::norms(&products), vectors })
     }
 
     fn apply(&mut self, x: &Vectors) -> Result<Vectors> {
@@ -208,20 +208,16 @@ impl<'a> Search<'a> {
         };
         loop {
             let goal = beyond(found, self);
-            let locked = found.vectors.clone();
-            if !self.sees_more(&locked, goal)? {
-                return Ok(true);
-            }
+            let more = self.sees_more(&found.vectors, goal)?;
             let left = self.request.max_matvecs.saturating_sub(self.matvecs + top + bottom);
-            if left == 0 {
-                return Ok(false);
+            if !more || left == 0 {
+                return Ok(!more);
             }
+            let mut candidates = found.vectors.clone();
             // a multiple eigenvalue has as many copies as the block has vectors
-            let mut krylov = self.start(Some(&locked), self.request.block.max(COPIES));
+            let mut krylov = self.start(Some(&found.vectors), self.request.block.max(COPIES));
             let coordinates = self.iterate(&mut krylov, goal, left)?;
-            let mut candidates = locked.clone();
-            candidates.append(krylov.vectors(&coordinates));
-            drop(krylov);
+            candidates.append(krylov.into_vectors(&coordinates));
             let all = self.verify(candidates)?;
             *found = all.ends(top, bottom);
         }
@@ -245,6 +241,10 @@ impl<'a> Search<'a> {
             let (values, _, _) = krylov.ritz()?;
             if !goal.wanted(&values).0.is_empty() {
                 return Ok(true);
+            }
+            if krylov.m() + 2 > self.request.max_basis.max(4) {
+                let half = krylov.m() / 2;
+                krylov.restart(&kept(krylov.m(), half, half / 2, half))?;
             }
         }
         Ok(false)

@@ -78,7 +78,7 @@ impl Primal {
     /// H v for each of the K vectors.
     pub fn hessian_product(&self, gpt: &Gpt, vectors: &Vectors) -> Vectors {
         let dot = gpt.layout().weights_dot(vectors);
-        let tangent = self.tangent(gpt, &dot);
+        let mut tangent = self.tangent(gpt, &dot);
         let forward = &self.forward;
         let (g_h_dot, g_head_dot) = head::cross_entropy_backward_tangent(
             &forward.h,
@@ -99,11 +99,13 @@ impl Primal {
         );
         let mut h = Vec::with_capacity(forward.blocks.len());
         for (layer, block) in gpt.weights().h.iter().enumerate().rev() {
+            // a block's tangents are freed as soon as they are used
+            let kept_dot = tangent.blocks.pop().expect("one for each block");
             let (next, block_dot) = block.backward_tangent(
                 &forward.blocks[layer],
                 forward.shape,
                 &self.blocks[layer],
-                &tangent.blocks[layer],
+                &kept_dot,
                 &dot.h[layer],
                 &g_x_dot,
             );
@@ -112,6 +114,7 @@ impl Primal {
         }
         h.reverse();
         let seq = forward.shape.heads.seq;
+        drop(dot);
         let product = gpt.join_embedding(&forward.tokens, g_x_dot, h, ln_f, g_head_dot, seq);
         gpt.layout().collect(product)
     }
@@ -129,6 +132,7 @@ impl Primal {
             &self.forward.head,
             self.weight,
         );
+        drop((dot, tangent));
         let product = gpt.backward(&self.forward, g_h, g_head);
         gpt.layout().collect(product)
     }

@@ -3,6 +3,7 @@
 use crate::config::GptConfig;
 use crate::data::Batch;
 use crate::error::{Error, Result};
+use crate::kernels::cross_entropy;
 use crate::operator::Keep;
 use crate::settings::Settings;
 
@@ -31,13 +32,13 @@ const WORKING: u64 = 5;
 /// output, the MLP's hidden activations with two derivatives, and the gradients by all of these.
 fn kept_per_token(config: &GptConfig, seq: usize) -> u64 {
     let (c, attention) = (config.n_embd as u64, (config.n_head * seq) as u64);
-    config.n_layer as u64 * (36 * c + 2 * attention) + 4 * c + 2 * config.vocab_size as u64
+    config.n_layer as u64 * (36 * c + 2 * attention) + 4 * c
 }
 
 /// Numbers per token that one tangent adds while a product runs.
 fn tangent_per_token(config: &GptConfig, seq: usize) -> u64 {
     let (c, attention) = (config.n_embd as u64, (config.n_head * seq) as u64);
-    config.n_layer as u64 * (16 * c + attention) + 16 * c + 2 * config.vocab_size as u64
+    config.n_layer as u64 * (16 * c + attention) + 16 * c
 }
 
 impl Plan {
@@ -63,8 +64,14 @@ impl Plan {
         let least = least.min(n);
         let activations = |sequences: usize, kept: usize| {
             let tokens = batch.seq() as u64 * size;
+            let logits = |sequences: usize, k: usize| {
+                let all = k * sequences * batch.seq() * config.vocab_size;
+                2 * size * all.min(cross_entropy::KEPT * k) as u64
+            };
             tokens * kept as u64 * kept_per_token(config, batch.seq())
                 + tokens * sequences as u64 * block as u64 * tangent_per_token(config, batch.seq())
+                + logits(kept, 1)
+                + logits(sequences, block)
         };
         let fits = |activation: u64| fixed + activation + least as u64 * vector_bytes <= settings.memory;
         let whole = batch.batch_size();

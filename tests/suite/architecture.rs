@@ -15,7 +15,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("data", &[]),
     ("kernels", &[]),
     ("model", &["kernels", "data"]),
-    ("operator", &["model", "linalg", "data", "run"]),
+    ("operator", &["kernels", "model", "linalg", "data", "run"]),
     ("optim", &[]),
     ("schedule", &[]),
     ("train", &["model", "optim", "schedule", "data", "run", "stats"]),

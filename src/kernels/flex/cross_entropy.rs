@@ -7,14 +7,13 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+use super::super::cross_entropy::KEPT;
 use super::float::Float;
 use super::gemm::{Mat, MatMut, gemm, rows_per_task};
 use super::lanes::{largest, sum1, sum2, sum4, update0, update1};
 use super::storage::{Input, ids, output, unfilled};
 use crate::simd;
 
-/// Probabilities are kept up to this many (64 MiB in f32).
-const KEPT: usize = 1 << 24;
 /// Numbers of ż that are held at a time beyond that.
 const CHUNK: usize = 1 << 23;
 
