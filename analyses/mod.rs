@@ -1,6 +1,6 @@
 //! The catalogue: one analysis per file, one line each in the registry.
 
-mod hessian;
+pub mod hessian;
 
 use crate::analysis::Analysis;
 

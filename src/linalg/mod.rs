@@ -9,7 +9,10 @@ pub mod krylov;
 pub mod operator;
 pub mod panel;
 pub mod probes;
+pub mod quadrature;
 mod search;
+pub mod trace;
 
 pub use eigen::{Eigenpairs, Request, Ritz, eigsh};
 pub use operator::LinearOperator;
+pub use quadrature::{Measure, quadrature};

@@ -2,6 +2,7 @@
 
 mod adamw;
 mod clip;
+pub mod stability;
 
 pub use adamw::{AdamW, Hyperparameters};
 pub use clip::clip_factor;

@@ -53,7 +53,11 @@ fn every_analysis_reports_declared_finite_quantities_and_repeats_itself_to_the_b
             let quantity = row["quantity"].as_str().unwrap();
             let declared = analysis.quantities().iter().any(|q| {
                 let prefixes = ["hessian", "ggn", "preconditioned", "preconditioned_next"];
-                q.name == quantity || prefixes.iter().any(|p| q.name.replace("{operator}", p) == quantity)
+                q.name == quantity
+                    || prefixes.iter().any(|p| {
+                        // what is not about the Hessian has its operator's name in front
+                        q.name.replace("{operator}", p) == quantity || format!("{p}/{}", q.name) == quantity
+                    })
             });
             assert!(declared, "{name} does not declare {quantity}");
             assert!(row["value"].as_f64().is_some_and(f64::is_finite), "{name}: {row}");

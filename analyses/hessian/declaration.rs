@@ -1,0 +1,184 @@
+//! What the analysis may report and what it can be told.
+
+use crate::analysis::{OptionSpec, Quantity};
+
+pub const QUANTITIES: &[Quantity] = &[
+    Quantity { name: "loss/mean", unit: "nats", about: "mean cross-entropy over all targets of the batch" },
+    Quantity {
+        name: "gradient/norm",
+        unit: "nats",
+        about: "Euclidean norm of the gradient of the mean loss",
+    },
+    Quantity { name: "{operator}/lambda", unit: "nats", about: "eigenvalues from the largest down" },
+    Quantity { name: "{operator}/lambda_min", unit: "nats", about: "eigenvalues from the smallest up" },
+    Quantity {
+        name: "{operator}/lambda_masked",
+        unit: "nats",
+        about: "largest eigenvalues without the coordinates where √v̂ < 10 ε (preconditioned operators)",
+    },
+    Quantity {
+        name: "{operator}/masked_fraction",
+        unit: "",
+        about: "share of coordinates where √v̂ < 10 ε (preconditioned operators)",
+    },
+    Quantity {
+        name: "sharpness/threshold",
+        unit: "nats",
+        about: "(2+2β1)/((1−β1)η): asymptotic stability limit of frozen Adam at the next learning rate η",
+    },
+    Quantity {
+        name: "sharpness/threshold_t",
+        unit: "nats",
+        about: "threshold·(1−β1^t) at the next update t = N+1",
+    },
+    Quantity {
+        name: "sharpness/margin",
+        unit: "",
+        about: "threshold_t over the largest preconditioned eigenvalue",
+    },
+    Quantity {
+        name: "{operator}/trace",
+        unit: "nats",
+        about: "tr A by Hutch++; per block by Hutchinson (--trace)",
+    },
+    Quantity {
+        name: "{operator}/frobenius_sq", unit: "nats²", about: "‖A‖_F² by Hutchinson (--trace)"
+    },
+    Quantity {
+        name: "{operator}/diagonal_sq",
+        unit: "nats²",
+        about: "Σ A_ii², from products of independent estimates of the diagonal (--trace)",
+    },
+    Quantity {
+        name: "{operator}/density_node",
+        unit: "nats",
+        about: "quadrature node θ of a probe's spectral measure (--density)",
+    },
+    Quantity { name: "{operator}/density_weight", unit: "", about: "its weight; a probe's weights sum to 1" },
+    Quantity {
+        name: "{operator}/density",
+        unit: "1/nats",
+        about: "mean over probes of Σ w N(λ; θ, width²) at λ = parameter",
+    },
+    Quantity { name: "{operator}/density_width", unit: "nats", about: "standard deviation of that kernel" },
+    Quantity {
+        name: "{operator}/density_moment",
+        unit: "nats^k",
+        about: "tr A^k / n, k = parameter, from the quadrature",
+    },
+    Quantity {
+        name: "{operator}/density_quantile",
+        unit: "nats",
+        about: "eigenvalue below which the share `parameter` of the spectrum lies, from the quadrature",
+    },
+    Quantity {
+        name: "{operator}/js_distance",
+        unit: "",
+        about: "Jensen-Shannon distance (base 2) of two blocks' densities, each scaled by its largest |node|; scope \"A ~ B\"",
+    },
+    Quantity { name: "{operator}/js_mean", unit: "", about: "its mean over pairs of blocks" },
+    Quantity { name: "condition/rms", unit: "", about: "λ1/√(‖A‖_F²/n)" },
+    Quantity { name: "condition/top10", unit: "", about: "λ1/λ10" },
+    Quantity { name: "condition/mean_abs", unit: "", about: "λ1/(tr|A|/n)" },
+    Quantity {
+        name: "condition/bulk",
+        unit: "",
+        about: "λ1 over an upper bound on median|λ|: at least this; unresolved when the lower bound is 0",
+    },
+    Quantity {
+        name: "condition/exact",
+        unit: "",
+        about: "max|λ|/min|λ| over |λ| > n·epsilon·max|λ| (--exact)",
+    },
+    Quantity { name: "spectrum/nullity", unit: "", about: "eigenvalues not above that level (--exact)" },
+    Quantity { name: "spectrum/stable_rank", unit: "", about: "‖A‖_F²/max|λ|²" },
+    Quantity { name: "spectrum/negative_mass", unit: "", about: "Σ w|θ₋|/Σ w|θ|" },
+    Quantity { name: "ggn/effective_rank", unit: "", about: "tr G/λ1" },
+];
+
+pub const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "top",
+        value: "K",
+        default: "5",
+        repeatable: false,
+        help: "How many of the largest eigenvalues",
+    },
+    OptionSpec {
+        name: "bottom",
+        value: "K",
+        default: "1",
+        repeatable: false,
+        help: "How many of the smallest",
+    },
+    OptionSpec {
+        name: "operator",
+        value: "NAME",
+        default: "hessian",
+        repeatable: true,
+        help: "hessian, ggn, preconditioned or preconditioned-next; may be repeated",
+    },
+    OptionSpec {
+        name: "scope",
+        value: "SCOPE",
+        default: "all",
+        repeatable: false,
+        help: "all, blocks (one per tensor), layers, heads, or a regular expression over parameter names",
+    },
+    OptionSpec {
+        name: "tol",
+        value: "TOL",
+        default: "1e-3",
+        repeatable: false,
+        help: "Residual, relative to its eigenvalue, at which a pair is converged",
+    },
+    OptionSpec {
+        name: "max-matvecs",
+        value: "N",
+        default: "300",
+        repeatable: false,
+        help: "Products to spend per operator and scope",
+    },
+    OptionSpec {
+        name: "exact",
+        value: "",
+        default: "",
+        repeatable: false,
+        help: "Build the matrix and report its whole spectrum (small models and scopes)",
+    },
+    OptionSpec {
+        name: "no-completeness",
+        value: "",
+        default: "",
+        repeatable: false,
+        help: "Skip the check that no eigenvalue was missed",
+    },
+    OptionSpec {
+        name: "density",
+        value: "",
+        default: "",
+        repeatable: false,
+        help: "Estimate the spectral density by stochastic Lanczos quadrature",
+    },
+    OptionSpec {
+        name: "trace",
+        value: "",
+        default: "",
+        repeatable: false,
+        help: "Estimate trace, Frobenius norm and diagonal",
+    },
+    OptionSpec {
+        name: "probes",
+        value: "K",
+        default: "10",
+        repeatable: false,
+        help: "Random probes of --density and --trace",
+    },
+    OptionSpec {
+        name: "num-matvecs",
+        value: "M",
+        default: "80",
+        repeatable: false,
+        help: "Lanczos steps of each probe of --density",
+    },
+];

@@ -1,0 +1,186 @@
+//! The options of the analysis, understood.
+
+use crate::analysis::Options;
+use crate::error::{Error, Result};
+use crate::linalg::Request;
+use crate::operator::{self, Curvature, Keep, Plan, Preconditioner, Scope};
+use crate::snapshot::Snapshot;
+
+/// Which matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Hessian,
+    Ggn,
+    Preconditioned,
+    PreconditionedNext,
+}
+
+impl Kind {
+    /// From what was typed.
+    fn parse(text: &str) -> Result<Self> {
+        match text {
+            "hessian" => Ok(Kind::Hessian),
+            "ggn" => Ok(Kind::Ggn),
+            "preconditioned" => Ok(Kind::Preconditioned),
+            "preconditioned-next" => Ok(Kind::PreconditionedNext),
+            _ => Err(Error::usage_hint(
+                format!("--operator `{text}` is not known"),
+                "use hessian, ggn, preconditioned or preconditioned-next",
+            )),
+        }
+    }
+
+    /// The first part of its quantities' names.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Kind::Hessian => "hessian",
+            Kind::Ggn => "ggn",
+            Kind::Preconditioned => "preconditioned",
+            Kind::PreconditionedNext => "preconditioned_next",
+        }
+    }
+
+    /// P of this kind, where it has one.
+    pub fn preconditioner(
+        self,
+        snapshot: &Snapshot,
+        curvature: &Curvature,
+    ) -> Result<Option<Preconditioner>> {
+        let optimizer = snapshot.optimizer();
+        match self {
+            Kind::Hessian | Kind::Ggn => Ok(None),
+            Kind::Preconditioned => Preconditioner::stored(optimizer, snapshot.step()).map(Some),
+            Kind::PreconditionedNext => {
+                let Some(o) = optimizer else {
+                    return Err(Error::usage_hint(
+                        "the checkpoint does not say which Adam trained it (beta2, eps), so its next \
+                         preconditioner is not known",
+                        "add the optimizer to state.json, or use --operator hessian",
+                    ));
+                };
+                let (v, gradient) = (o.exp_avg_sq.as_ref(), curvature.gradient());
+                Ok(Some(Preconditioner::next(v, gradient, o.beta2, snapshot.step(), o.eps)))
+            }
+        }
+    }
+}
+
+/// The options, understood.
+pub struct Job {
+    /// The matrices.
+    pub kinds: Vec<Kind>,
+    /// Their parts.
+    pub scopes: Vec<Scope>,
+    /// Which eigenvalues, how well.
+    pub request: Request,
+    /// Whole spectra instead.
+    pub exact: bool,
+    /// Spectral densities too.
+    pub density: bool,
+    /// Traces and norms too.
+    pub trace: bool,
+    /// Random probes.
+    pub probes: usize,
+    /// Lanczos steps of each.
+    pub depth: usize,
+}
+
+/// Probes multiplied at a time where the memory allows.
+const GROUP: usize = 8;
+
+impl Job {
+    /// Reads the options, refusing what is impossible.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn parse(snapshot: &Snapshot, options: &Options) -> Result<Self> {
+        let kinds =
+            options.all("operator").iter().map(|text| Kind::parse(text)).collect::<Result<Vec<_>>>()?;
+        let tol: f64 = options.get("tol")?;
+        if tol.is_nan() || tol <= 0.0 {
+            return Err(Error::usage(format!("--tol {tol} must be positive")));
+        }
+        let (top, bottom): (usize, usize) = (options.get("top")?, options.get("bottom")?);
+        let max_matvecs: usize = options.get("max-matvecs")?;
+        let exact = options.is_on("exact");
+        let (density, trace) = (options.is_on("density"), options.is_on("trace"));
+        let (probes, depth): (usize, usize) = (options.get("probes")?, options.get("num-matvecs")?);
+        if (density || trace) && (probes < 2 || depth < 2) {
+            return Err(Error::usage(
+                "--probes and --num-matvecs must be at least 2: an error needs a spread",
+            ));
+        }
+        if top + bottom == 0 && !(exact || density || trace) {
+            return Err(Error::usage("--top 0 and --bottom 0 ask for no eigenvalue"));
+        }
+        if max_matvecs == 0 {
+            return Err(Error::usage("--max-matvecs 0 leaves nothing to compute with"));
+        }
+        let scopes = operator::scopes(&options.get::<String>("scope")?, snapshot.config())?;
+        if exact {
+            for scope in &scopes {
+                fits_dense(scope, snapshot.settings().memory)?;
+            }
+        }
+        let completeness = !options.is_on("no-completeness");
+        let request = Request { top, bottom, tol, max_matvecs, completeness, block: 1, max_basis: 0 };
+        Ok(Job { kinds, scopes, request, exact, density, trace, probes, depth })
+    }
+
+    /// How products fit the memory: as many probes at a time as do, a basis for the solver and the probes.
+    ///
+    /// # Errors
+    /// Where not even one vector at a time fits.
+    pub fn plan(&self, snapshot: &Snapshot) -> Result<Plan> {
+        let least = self.request.top + self.request.bottom + 5;
+        let solver = self.request.max_matvecs + 1;
+        let wish = if self.density { solver.max(self.group() * self.depth) } else { solver };
+        let several = snapshot.plan(self.group(), least, wish);
+        if self.group() == 1 || several.as_ref().is_ok_and(|plan| plan.keep == Keep::Kept) {
+            return several;
+        }
+        snapshot.plan(1, least, solver.max(self.depth))
+    }
+
+    /// Probes multiplied at a time at most.
+    pub fn group(&self) -> usize {
+        if (self.density || self.trace) && !self.exact { GROUP.min(self.probes) } else { 1 }
+    }
+
+    /// What it will cost, in words.
+    pub fn cost(&self, curvature: &Curvature) -> String {
+        let each = curvature.predicted_seconds();
+        let solves = self.kinds.len() * self.scopes.len();
+        let products: usize = if self.exact {
+            self.kinds.len() * self.scopes.iter().map(Scope::n).sum::<usize>()
+        } else {
+            let search =
+                if self.request.top + self.request.bottom > 0 { self.request.max_matvecs } else { 0 };
+            let density = if self.density { self.probes * self.depth } else { 0 };
+            solves * (search + density + if self.trace { 4 * self.probes } else { 0 })
+        };
+        format!(
+            "cost: {}{products} products of about {:.3} s, {:.0} s",
+            if self.exact { "" } else { "at most " },
+            each,
+            (each * products as f64).ceil()
+        )
+    }
+}
+
+/// The dense matrix, its copy, LAPACK's vectors and the check's product.
+fn fits_dense(scope: &Scope, memory: u64) -> Result<()> {
+    let needed = (scope.n() as u64).pow(2).saturating_mul(8 * 4);
+    if needed <= memory {
+        return Ok(());
+    }
+    Err(Error::usage_hint(
+        format!(
+            "--exact on {} coordinates needs {} and --memory allows {}",
+            scope.n(),
+            operator::bytes(needed),
+            operator::bytes(memory)
+        ),
+        "leave out --exact, or narrow --scope",
+    ))
+}

@@ -1,0 +1,194 @@
+//! Extreme eigenvalues of curvature matrices.
+//!
+//! **What.** The largest and the smallest eigenvalues of the Hessian H of the mean loss, of its
+//! Gauss-Newton part G, and of either in Adam's geometry, P^-½ H P^-½; for the whole model or for parts.
+//!
+//! **Estimator and error.** Lanczos with full reorthogonalisation on exact products. Each eigenvalue comes
+//! with its recomputed residual ‖A v − θ v‖: some eigenvalue lies within it. A second start checks that none
+//! was skipped. `--exact` builds the matrix and decomposes it whole.
+//!
+//! **Cost.** One product is about two gradients; isolated eigenvalues take 15 to 60 products, one more
+//! each for verification, and an eighth to a quarter more for the check.
+//!
+//! `--density` adds the spectral density, `--trace` traces and norms; both are needed for some of the
+//! [condition estimates](condition).
+//!
+//! **References.** Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159 (spectra of networks by Lanczos);
+//! Cohen et al. 2022, arXiv 2207.14484 (preconditioned sharpness, and the threshold (2+2β1)/((1−β1)η)).
+
+pub mod condition;
+mod declaration;
+mod density;
+mod extremes;
+mod job;
+mod traces;
+
+use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::error::Result;
+use crate::linalg::{self, Eigenpairs, LinearOperator, Measure, Request, dense};
+use crate::observer::Observer;
+use crate::operator::{self, Curvature, GaussNewton, Preconditioned, Preconditioner, Restricted, Scope};
+use crate::random::{self, Random};
+use crate::row::Row;
+use crate::snapshot::Snapshot;
+use condition::Known;
+use declaration::{OPTIONS, QUANTITIES};
+use job::{Job, Kind};
+
+/// Extreme eigenvalues of curvature matrices.
+pub struct Hessian;
+
+impl Analysis for Hessian {
+    fn name(&self) -> &'static str {
+        "hessian"
+    }
+
+    fn about(&self) -> &'static str {
+        "Extreme eigenvalues of the Hessian, the Gauss-Newton matrix and the Adam-preconditioned Hessian"
+    }
+
+    fn example(&self) -> &'static str {
+        "warmlab hessian --ckpt step_500 --operator hessian --operator preconditioned --top 3"
+    }
+
+    fn quantities(&self) -> &'static [Quantity] {
+        QUANTITIES
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        OPTIONS
+    }
+
+    fn notes(&self) -> &'static str {
+        "loss: mean cross-entropy over all targets, dropout off; uncertainty of an eigenvalue: recomputed \
+         residual norm; n: products spent; preconditioned: P^-1/2 H P^-1/2, P = diag(sqrt(v/(1-beta2^N)) + eps)"
+    }
+
+    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
+        let job = Job::parse(snapshot, options)?;
+        let plan = job.plan(snapshot)?;
+        let n = snapshot.config().num_parameters();
+        observer.note(&format!("plan: n = {n}, {}", plan.describe(snapshot.batch())));
+        let curvature = snapshot.curvature(&plan)?;
+        observer.note(&job.cost(curvature));
+        let request = Request { max_basis: plan.max_basis, ..job.request.clone() };
+        let group = job.group().min((plan.max_basis / job.depth).max(1));
+
+        let norm = curvature.gradient().to_f64().iter().map(|g| g * g).sum::<f64>().sqrt();
+        let tokens = snapshot.batch().num_tokens() as u64;
+        let mut rows = vec![
+            Row::new("loss/mean", curvature.loss()).n(tokens),
+            Row::new("gradient/norm", norm).n(tokens),
+        ];
+        for kind in &job.kinds {
+            let preconditioner = kind.preconditioner(snapshot, curvature)?;
+            let mut densities = Vec::new();
+            for scope in &job.scopes {
+                let part = Part { kind: *kind, scope, preconditioner: preconditioner.as_ref() };
+                let (found, density) = part.measure(snapshot, curvature, &job, &request, group, observer)?;
+                rows.extend(found);
+                densities.extend(density.map(|measures| (scope.name.as_str(), measures)));
+            }
+            rows.extend(density::distances(kind.prefix(), &densities));
+        }
+        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+    }
+}
+
+/// One matrix on one scope.
+struct Part<'a> {
+    kind: Kind,
+    scope: &'a Scope,
+    preconditioner: Option<&'a Preconditioner>,
+}
+
+impl Part<'_> {
+    /// Calls `work` on the matrix, with `preconditioner` in place of its own.
+    fn with_matrix<T>(
+        &self,
+        curvature: &Curvature,
+        preconditioner: Option<&Preconditioner>,
+        work: impl FnOnce(&dyn LinearOperator) -> Result<T>,
+    ) -> Result<T> {
+        let (hessian, ggn) = (operator::Hessian(curvature), GaussNewton(curvature));
+        let base: &dyn LinearOperator = if self.kind == Kind::Ggn { &ggn } else { &hessian };
+        let preconditioned = preconditioner.map(|p| Preconditioned::new(base, p));
+        let whole: &dyn LinearOperator = preconditioned.as_ref().map_or(base, |p| p);
+        if self.scope.n() == whole.n() {
+            return work(whole);
+        }
+        work(&Restricted::new(whole, self.scope.ranges.clone()))
+    }
+
+    /// A generator of its own for each purpose, so that asking for one thing changes no other.
+    fn random(&self, snapshot: &Snapshot, purpose: &str) -> Random {
+        let purpose = format!("hessian/{}/{}{purpose}", self.kind.prefix(), self.scope.name);
+        random::stream(snapshot.settings().seed, snapshot.step(), &purpose)
+    }
+
+    /// All rows, and the measures of its density where that was asked for.
+    fn measure(
+        &self,
+        snapshot: &Snapshot,
+        curvature: &Curvature,
+        job: &Job,
+        request: &Request,
+        group: usize,
+        observer: &dyn Observer,
+    ) -> Result<(Vec<Row>, Option<Vec<Measure>>)> {
+        let prefix = self.kind.prefix();
+        let solve = |preconditioner: Option<&Preconditioner>, request: &Request| -> Result<Eigenpairs> {
+            self.with_matrix(curvature, preconditioner, |matrix| {
+                if job.exact {
+                    return dense::spectrum(matrix, request.bottom, request.tol, observer);
+                }
+                linalg::eigsh(matrix, request, &mut self.random(snapshot, ""), observer)
+            })
+        };
+        let (mut rows, mut known) = (Vec::new(), Known::of(self.scope.n(), snapshot.settings().dtype));
+        if job.exact || request.top + request.bottom > 0 {
+            let found = solve(self.preconditioner, request)?;
+            rows.extend(extremes::list(&found, format!("{prefix}/lambda"), &found.top));
+            rows.extend(extremes::list(&found, format!("{prefix}/lambda_min"), &found.bottom));
+            if let Some(preconditioner) = self.preconditioner {
+                let share = preconditioner.masked_fraction(&self.scope.ranges);
+                let masked = if share > 0.0 {
+                    solve(Some(&preconditioner.masked()), &Request { bottom: 0, ..request.clone() })?
+                } else {
+                    found.clone()
+                };
+                rows.extend(extremes::list(&masked, format!("{prefix}/lambda_masked"), &masked.top));
+                rows.push(Row::new(format!("{prefix}/masked_fraction"), share).n(self.scope.n() as u64));
+                if self.scope.name == "all" {
+                    rows.extend(extremes::stability(snapshot, &found));
+                }
+            }
+            known.eigenvalues(&found, job.exact);
+        }
+        if job.trace && !job.exact {
+            self.with_matrix(curvature, self.preconditioner, |matrix| {
+                let random = &mut self.random(snapshot, "/trace");
+                rows.extend(traces::rows(
+                    matrix, self.scope, snapshot, job.probes, group, random, &mut known, observer, prefix,
+                )?);
+                Ok(())
+            })?;
+        }
+        let mut density = None;
+        if job.density {
+            let measures = self.with_matrix(curvature, self.preconditioner, |matrix| {
+                let random = &mut self.random(snapshot, "/density");
+                linalg::quadrature(matrix, job.probes, job.depth, group, random, observer)
+            })?;
+            rows.extend(density::rows(prefix, &measures.0, measures.1));
+            known.measures = measures.0.clone();
+            density = Some(measures.0);
+        }
+        rows.extend(known.rows(prefix));
+        let place = |row: Row| {
+            let own = if &*row.scope == "all" { row.scope(self.scope.name.as_str()) } else { row };
+            Row { layer: own.layer.or(self.scope.layer), head: own.head.or(self.scope.head), ..own }
+        };
+        Ok((rows.into_iter().map(place).collect(), density))
+    }
+}
