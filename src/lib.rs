@@ -92,6 +92,7 @@ pub mod train;
 #[path = "../analyses/mod.rs"]
 pub mod analyses;
 pub mod analysis;
+pub mod repeat;
 pub mod snapshot;
 
 pub mod report;

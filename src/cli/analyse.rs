@@ -13,6 +13,7 @@ use crate::data::{self, Batch, Corpus, Split, sampling};
 use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::random;
+use crate::repeat;
 use crate::report::{self, Report};
 use crate::row::Status;
 use crate::run::{self, Checkpoint};
@@ -62,7 +63,7 @@ pub fn run(analysis: &dyn Analysis, matches: &ArgMatches, terminal: &Terminal) -
         if let Some(name) = target.run.as_deref().and_then(Path::file_name) {
             checkpoint.run = name.to_string_lossy().into_owned();
         }
-        let (batch, words) = batch(&measuring, &computing, &checkpoint, target)?;
+        let (mut batches, words) = batches(&measuring, &computing, &checkpoint, target)?;
         terminal.say(&format!(
             "{} of `{}`, step {}, on {words}",
             analysis.name(),
@@ -76,9 +77,18 @@ pub fn run(analysis: &dyn Analysis, matches: &ArgMatches, terminal: &Terminal) -
             memory: measuring.memory.unwrap_or_else(resources::default_memory),
             seed: computing.seed,
         };
-        let snapshot = Snapshot::new(checkpoint, batch, settings);
-        let rows = analysis.run(&snapshot, &options, terminal)?;
-        let report = Report { meta: meta::metadata(analysis, &options, &snapshot, &words), rows };
+        let first = Snapshot::new(checkpoint.clone(), batches.remove(0), settings.clone());
+        let mut rows = vec![analysis.run(&first, &options, terminal)?];
+        let mut meta = meta::metadata(analysis, &options, &first, &words);
+        for (i, batch) in batches.into_iter().enumerate() {
+            terminal.heard_enough();
+            terminal.progress(i as u64 + 1, measuring.repeat_batches, "batches");
+            let snapshot = Snapshot::new(checkpoint.clone(), batch, settings.clone());
+            rows.push(analysis.run(&snapshot, &options, terminal)?);
+            meta::add_batch(&mut meta, &snapshot);
+        }
+        let snapshot = first;
+        let report = Report { meta, rows: repeat::combine(rows) };
         let folder = measuring.out.join(&**snapshot.run()).join(analysis.name());
         let path = folder.join(format!("step_{}.parquet", snapshot.step()));
         report::write_parquet(&path, &report)?;
@@ -156,20 +166,20 @@ fn targets(measuring: &Measuring, terminal: &Terminal) -> Result<Vec<Target>> {
     Ok(checkpoints.into_iter().map(|(_, path)| Target { path, run: Some(run.into()) }).collect())
 }
 
-/// The batch, and what it is in words.
-fn batch(
+/// The batches to measure on, and what they are in words.
+fn batches(
     measuring: &Measuring,
     computing: &Computing,
     checkpoint: &Checkpoint,
     target: &Target,
-) -> Result<(Batch, String)> {
+) -> Result<(Vec<Batch>, String)> {
     let vocab_size = checkpoint.config.vocab_size;
     if let Some(path) = &measuring.batch {
         let batch = data::read_batch(path)?;
         batch.check_vocabulary(vocab_size, &path.display().to_string())?;
         let words =
             format!("{} sequences of {} tokens from {}", batch.batch_size(), batch.seq(), path.display());
-        return Ok((batch, words));
+        return Ok((vec![batch], words));
     }
     let name = match &measuring.data {
         Some(name) => name.clone(),
@@ -190,16 +200,23 @@ fn batch(
             checkpoint.config.block_size
         )));
     }
-    let batch = match measuring.sampling.as_str() {
-        "random" => {
-            let random = &mut random::stream(computing.seed, 0, "measured batch");
-            sampling::random(tokens, batch_size, seq, random)?
-        }
-        _ => sampling::sequential(tokens, 0, batch_size, seq)?,
-    };
-    batch.check_vocabulary(vocab_size, tokens.name())?;
     let order = if measuring.sampling == "random" { "random" } else { "the first" };
-    Ok((batch, format!("{order} {batch_size} sequences of {seq} tokens of {name}")))
+    let batch = |i: u64| -> Result<Batch> {
+        let batch = if measuring.sampling == "random" {
+            let random = &mut random::stream(computing.seed, i, "measured batch");
+            sampling::random(tokens, batch_size, seq, random)?
+        } else {
+            sampling::sequential(tokens, i as usize * batch_size, batch_size, seq)?
+        };
+        batch.check_vocabulary(vocab_size, tokens.name())?;
+        Ok(batch)
+    };
+    let batches = (0..measuring.repeat_batches).map(batch).collect::<Result<Vec<_>>>()?;
+    let count = match measuring.repeat_batches {
+        1 => String::new(),
+        count => format!("{count} batches of "),
+    };
+    Ok((batches, format!("{count}{order} {batch_size} sequences of {seq} tokens of {name}")))
 }
 
 /// The data of run.toml, for a checkpoint of a run of ours.

@@ -70,6 +70,9 @@ pub struct Measuring {
     /// How sequences are chosen: the first ones in order, or at random offsets
     #[arg(long, default_value = "sequential", value_parser = ["sequential", "random"], help_heading = "Input")]
     pub sampling: String,
+    /// Measure on R batches, one after the other in the data, and report means with their errors over batches
+    #[arg(long, value_name = "R", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "batch", help_heading = "Input")]
+    pub repeat_batches: u64,
     /// Sequences computed at a time [default: as many as fit]
     #[arg(long, value_name = "B", help_heading = "Computing")]
     pub micro_batch: Option<usize>,

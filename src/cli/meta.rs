@@ -42,6 +42,13 @@ pub fn metadata(
     pairs.into_iter().map(|(key, value)| (format!("warmlab.{key}"), value)).collect()
 }
 
+/// Adds the hash of a further batch of --repeat-batches.
+pub fn add_batch(meta: &mut BTreeMap<String, String>, snapshot: &Snapshot) {
+    let hashes = meta.entry("warmlab.batch_sha256".into()).or_default();
+    hashes.push(' ');
+    hashes.push_str(&snapshot.batch().sha256());
+}
+
 /// Text without line breaks.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -8,7 +8,7 @@ const BASE: [&str; 10] =
     ["allocator", "config", "error", "files", "observer", "random", "row", "settings", "simd", "values"];
 
 /// A layer and the layers it may use beside the base; `vectors` and `device` are base too.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("linalg", &[]),
     ("stats", &[]),
     ("run", &[]),
@@ -21,13 +21,14 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("train", &["model", "optim", "schedule", "data", "run", "stats"]),
     ("snapshot", &["operator", "model", "data", "run"]),
     ("analysis", &["snapshot"]),
+    ("repeat", &["stats"]),
     ("analyses", &["analysis", "snapshot", "operator", "linalg", "model", "stats", "data", "run", "optim"]),
     ("report", &[]),
     (
         "cli",
         &[
             "linalg", "stats", "run", "data", "kernels", "model", "operator", "optim", "schedule", "train",
-            "snapshot", "analysis", "analyses", "report",
+            "snapshot", "analysis", "analyses", "repeat", "report",
         ],
     ),
     ("main", &["cli"]),
