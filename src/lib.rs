@@ -87,6 +87,7 @@ pub mod operator;
 
 pub mod optim;
 pub mod schedule;
+pub mod step;
 pub mod train;
 
 #[path = "../analyses/mod.rs"]
@@ -95,5 +96,6 @@ pub mod analysis;
 pub mod snapshot;
 
 pub mod report;
+pub mod track;
 
 pub mod cli;

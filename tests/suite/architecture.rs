@@ -8,7 +8,7 @@ const BASE: [&str; 10] =
     ["allocator", "config", "error", "files", "observer", "random", "row", "settings", "simd", "values"];
 
 /// A layer and the layers it may use beside the base; `vectors` and `device` are base too.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("linalg", &[]),
     ("stats", &[]),
     ("run", &[]),
@@ -16,18 +16,23 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("kernels", &[]),
     ("model", &["kernels", "data"]),
     ("operator", &["model", "linalg", "data", "run"]),
-    ("optim", &[]),
+    ("optim", &["stats"]),
     ("schedule", &[]),
-    ("train", &["model", "optim", "schedule", "data", "run", "stats"]),
-    ("snapshot", &["operator", "model", "data", "run"]),
-    ("analysis", &["snapshot"]),
-    ("analyses", &["analysis", "snapshot", "operator", "linalg", "model", "stats", "data", "run", "optim"]),
+    ("step", &["model", "optim"]),
+    ("train", &["model", "optim", "schedule", "data", "run", "stats", "step"]),
+    ("snapshot", &["operator", "model", "data", "run", "optim"]),
+    ("analysis", &["snapshot", "step"]),
+    (
+        "analyses",
+        &["analysis", "snapshot", "step", "operator", "linalg", "model", "stats", "data", "run", "optim"],
+    ),
     ("report", &[]),
+    ("track", &["analysis", "report", "step", "train"]),
     (
         "cli",
         &[
             "linalg", "stats", "run", "data", "kernels", "model", "operator", "optim", "schedule", "train",
-            "snapshot", "analysis", "analyses", "report",
+            "step", "snapshot", "analysis", "analyses", "report", "track",
         ],
     ),
     ("main", &["cli"]),
