@@ -72,10 +72,6 @@ impl Gpt {
         self.dtype
     }
 
-    pub(super) fn device(&self) -> &Device {
-        &self.device
-    }
-
     pub(super) fn weights(&self) -> &Weights {
         &self.weights
     }

@@ -1,11 +1,11 @@
 //! The inputs of the linear layers, as a forward pass meets them, for a sample of tokens.
 
-use burn::tensor::{DType as BurnDType, Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::gpt::{Forward, Gpt};
 use crate::data::Batch;
 use crate::error::Result;
-use crate::values::Values;
+use crate::values::{DType, Values};
 
 /// What enters each linear layer for some tokens of a batch.
 #[derive(Debug, Clone)]
@@ -57,16 +57,12 @@ impl Gpt {
 
     /// Appends the inputs of those tokens that lie in this micro-batch, which begins at token `first`.
     fn pick(&self, forward: &Forward, first: usize, tokens: &[usize], inputs: &mut LayerInputs) {
-        let here: Vec<i32> = tokens
-            .iter()
-            .filter(|t| (first..first + forward.nll.len()).contains(t))
-            .map(|t| (t - first) as i32)
-            .collect();
+        let last = first + forward.nll.len();
+        let here: Vec<usize> =
+            tokens.iter().filter(|t| (first..last).contains(t)).map(|t| t - first).collect();
         if here.is_empty() {
             return;
         }
-        let n = here.len();
-        let rows: Tensor<1, Int> = Tensor::from_data(TensorData::new(here, [n]), self.device());
         let head = if self.config().tied_lm_head { "transformer.wte.weight" } else { "lm_head.weight" };
         let blocks = forward.blocks.iter().enumerate().flat_map(|(layer, kept)| {
             let name = move |part: &str| format!("transformer.h.{layer}.{part}.weight");
@@ -74,20 +70,25 @@ impl Gpt {
         });
         let all = blocks.chain([(head.to_string(), &forward.h)]);
         for (i, (name, x)) in all.enumerate() {
-            let x = values(x.clone().select(0, rows.clone()));
-            match inputs.layers.get_mut(i) {
-                None => inputs.layers.push((name, x)),
-                Some((_, Values::F32(all))) => all.extend(x.to_f64().into_iter().map(|x| x as f32)),
-                Some((_, Values::F64(all))) => all.extend(x.to_f64()),
+            if inputs.layers.len() == i {
+                let none = if self.dtype() == DType::F32 { Values::F32(vec![]) } else { Values::F64(vec![]) };
+                inputs.layers.push((name, none));
             }
+            append(&mut inputs.layers[i].1, x, &here);
         }
     }
 }
 
-fn values(x: Tensor<2>) -> Values {
-    let data = x.into_data();
-    match data.dtype() {
-        BurnDType::F32 => Values::F32(data.iter::<f32>().collect()),
-        _ => Values::F64(data.iter::<f64>().collect()),
+/// Appends rows of x, picked on the host.
+fn append(picked: &mut Values, x: &Tensor<2>, rows: &[usize]) {
+    let [_, columns] = x.dims();
+    let data = x.to_data();
+    match picked {
+        Values::F32(picked) => pick(picked, data.as_slice().expect("one dtype"), columns, rows),
+        Values::F64(picked) => pick(picked, data.as_slice().expect("one dtype"), columns, rows),
     }
+}
+
+fn pick<T: Copy>(picked: &mut Vec<T>, x: &[T], columns: usize, rows: &[usize]) {
+    rows.iter().for_each(|row| picked.extend_from_slice(&x[row * columns..(row + 1) * columns]));
 }

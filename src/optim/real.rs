@@ -67,20 +67,18 @@ macro_rules! lanes {
             $($x: &[T],)*
             f: $F,
         ) {
+            let ($first, last) = $first.as_chunks::<LANES>();
             let len = $first.len();
-            $(let $x = &$x[..len];)*
-            let whole = len - len % LANES;
+            $(let $x = { let (whole, rest) = $x.as_chunks::<LANES>(); (&whole[..len], rest) };)*
             let mut lanes = [T::ZERO; LANES];
-            for start in (0..whole).step_by(LANES) {
-                let $first = &$first[start..start + LANES];
-                $(let $x = &$x[start..start + LANES];)*
+            for i in 0..len {
                 for l in 0..LANES {
-                    lanes[l] += f($first[l] $(, $x[l])*);
+                    lanes[l] += f($first[i][l] $(, $x.0[i][l])*);
                 }
             }
             out[..LANES].copy_from_slice(&lanes);
-            for i in whole..len {
-                out[i - whole] += f($first[i] $(, $x[i])*);
+            for l in 0..last.len() {
+                out[l] += f(last[l] $(, $x.1[l])*);
             }
         }
     };
@@ -92,8 +90,8 @@ lanes!(lanes2, F, a, b);
 /// lanes += f(x), in f64, for numbers whose squares their precision may not hold.
 #[inline(always)]
 pub fn wide_lanes<T: Real>(lanes: &mut [f64; LANES], x: &[T], f: impl Fn(f64) -> f64) {
-    let blocks = x.chunks_exact(LANES);
-    for (lane, x) in lanes.iter_mut().zip(blocks.remainder()) {
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    for (lane, x) in lanes.iter_mut().zip(rest) {
         *lane += f(x.wide());
     }
     let mut sums = *lanes;
