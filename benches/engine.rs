@@ -8,22 +8,30 @@
 //!     cargo bench --bench engine [-- small|large] [--threads N] [--rounds N] [--json]
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use rand::RngExt;
+use warmlab::analyses::ANALYSES;
+use warmlab::analysis::{Analysis, Options};
 use warmlab::config::GptConfig;
 use warmlab::data::Batch;
 use warmlab::linalg::{LinearOperator, probes};
 use warmlab::model::Gpt;
 use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
-use warmlab::optim::{AdamW, Hyperparameters, clip_factor};
+use warmlab::optim::{AdamW, Hyperparameters, Part, clip_factor};
 use warmlab::random::stream;
-use warmlab::train::initial_parameters;
+use warmlab::step::{Step, sample_tokens};
+use warmlab::track::{Tracker, Tracking};
+use warmlab::train::{Cadence, Listener, initial_parameters};
 use warmlab::values::DType;
 
 #[global_allocator]
 static ALLOCATOR: warmlab::allocator::Allocator = warmlab::allocator::Allocator;
+
+/// Training steps per round.
+const STEPS: u32 = 10;
 
 struct Size {
     name: &'static str,
@@ -129,6 +137,17 @@ fn bench(size: &Size, rounds: usize, json: bool) {
     let eight = probes::sphere(8, n, DType::F32, &mut stream(3, 0, "bench"));
     let hyper = Hyperparameters { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1 };
     let mut adam = AdamW::new(hyper, n, DType::F32, vec![0..n]);
+    let parts = Part::all(&config.parameters());
+    let folder = tempfile::tempdir().unwrap();
+    let tracking = |analysis: &&'static dyn Analysis| Tracking {
+        analysis: *analysis,
+        options: Options::defaults(analysis.options()),
+        cadence: Cadence { early: 0, every: 1, at: vec![] },
+        meta: Default::default(),
+    };
+    let tracked = ANALYSES.iter().filter(|analysis| analysis.tracks()).map(tracking).collect();
+    let mut tracker = Tracker::open(folder.path(), 0, tracked).unwrap();
+    let (run, mut steps): (Arc<str>, u64) = ("bench".into(), 0);
 
     let shapes = linear_shapes(&config, batch.num_tokens());
     let mut buffers: Vec<_> =
@@ -141,6 +160,7 @@ fn bench(size: &Size, rounds: usize, json: bool) {
         ("Gauss-Newton product", 4.0, vec![]),
         ("8 Hessian products", 48.0, vec![]),
         ("training step", 3.0, vec![]),
+        ("tracked step", 3.0, vec![]),
     ];
     for _ in 0..=rounds {
         let mut record = |i: usize, start: Instant| times[i].2.push(start.elapsed().as_secs_f64());
@@ -159,12 +179,50 @@ fn bench(size: &Size, rounds: usize, json: bool) {
         let start = Instant::now();
         hessian.apply(&eight).unwrap();
         record(4, start);
-        let start = Instant::now();
-        let (_, gradient) = model.gradient(&batch, size.batch).unwrap();
-        let (_, factor) = clip_factor(&gradient, 1.0);
-        adam.update(&mut values, &gradient, factor, 1e-6);
-        model.set_parameters(&values);
-        record(5, start);
+        // ten steps of each, so that what is measured on a cadence counts
+        for tracked in [false, true] {
+            let start = Instant::now();
+            for _ in 0..STEPS {
+                steps += u64::from(tracked);
+                let wanted = if tracked { tracker.wants(steps).unwrap() } else { None };
+                let (loss, gradient, inputs) = match wanted.and_then(|wanted| wanted.token_rows) {
+                    Some(rows) => {
+                        let tokens = sample_tokens(1, steps, batch.num_tokens(), rows);
+                        let (loss, gradient, inputs) =
+                            model.gradient_and_inputs(&batch, size.batch, &tokens).unwrap();
+                        (loss, gradient, Some(inputs))
+                    }
+                    None => {
+                        let (loss, gradient) = model.gradient(&batch, size.batch).unwrap();
+                        (loss, gradient, None)
+                    }
+                };
+                let (grad_norm, factor) = clip_factor(&gradient, 1.0);
+                if tracked {
+                    let mut update = adam.update_tracked(&mut values, &gradient, factor, 1e-6, 1e-6, &parts);
+                    update.step = steps;
+                    tracker
+                        .heard(&Step {
+                            run: &run,
+                            config: &config,
+                            optimizer: "adamw",
+                            update: &update,
+                            loss,
+                            grad_norm,
+                            gradient: &gradient,
+                            parameters: &values,
+                            exp_avg: adam.exp_avg(),
+                            exp_avg_sq: adam.exp_avg_sq(),
+                            inputs: inputs.as_ref(),
+                        })
+                        .unwrap();
+                } else {
+                    adam.update(&mut values, &gradient, factor, 1e-6);
+                }
+                model.set_parameters(&values);
+            }
+            times[5 + usize::from(tracked)].2.push(start.elapsed().as_secs_f64() / f64::from(STEPS));
+        }
     }
     let (linear, attention) = flops(&config, &batch);
     // the first round warms caches and allocator up

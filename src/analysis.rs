@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::row::Row;
 use crate::snapshot::Snapshot;
+use crate::step::{Step, Wanted};
 
 /// A named number an analysis may report.
 #[derive(Debug, Clone, Copy)]
@@ -108,4 +109,25 @@ pub trait Analysis: Sync {
     /// # Errors
     /// Where the snapshot lacks what is needed, an option is impossible, or a computation fails.
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>>;
+
+    /// Whether it can measure training steps as they happen.
+    fn tracks(&self) -> bool {
+        false
+    }
+
+    /// What it needs to measure `update`.
+    ///
+    /// # Errors
+    /// Where an option is impossible.
+    fn wants(&self, _update: u64, _options: &Options) -> Result<Wanted> {
+        Ok(Wanted::default())
+    }
+
+    /// Measures a training step; the rows are stamped by [`Step::stamp`].
+    ///
+    /// # Errors
+    /// Where an option is impossible or a computation fails.
+    fn at_step(&self, _step: &Step, _options: &Options) -> Result<Vec<Row>> {
+        Ok(Vec::new())
+    }
 }

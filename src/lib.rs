@@ -87,6 +87,7 @@ pub mod operator;
 
 pub mod optim;
 pub mod schedule;
+pub mod step;
 pub mod train;
 
 #[path = "../analyses/mod.rs"]
@@ -96,5 +97,6 @@ pub mod repeat;
 pub mod snapshot;
 
 pub mod report;
+pub mod track;
 
 pub mod cli;

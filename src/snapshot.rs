@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use crate::config::GptConfig;
 use crate::data::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Gpt;
 use crate::operator::{Curvature, Plan};
+use crate::optim::{self, AdamW, Hyperparameters, Part, UpdateStatistics, clip_factor};
 use crate::run::{Checkpoint, OptimizerState};
 use crate::settings::Settings;
+use crate::values::Values;
 
 /// A run at one step, with a batch to measure it on.
 pub struct Snapshot {
@@ -18,6 +20,25 @@ pub struct Snapshot {
     batch: Batch,
     settings: Settings,
     curvature: OnceCell<Curvature>,
+    next: OnceCell<NextUpdate>,
+}
+
+/// The update that the checkpoint's optimizer would make with the batch's gradient, clipped as the run did.
+pub struct NextUpdate {
+    /// Mean loss on the batch.
+    pub loss: f64,
+    /// Its gradient before clipping, flat.
+    pub gradient: Values,
+    /// The gradient's norm before clipping.
+    pub grad_norm: f64,
+    /// Sums over each tensor.
+    pub statistics: UpdateStatistics,
+    /// Parameters after it, flat.
+    pub parameters: Values,
+    /// First moment after it, flat.
+    pub exp_avg: Values,
+    /// Second moment after it, flat.
+    pub exp_avg_sq: Values,
 }
 
 impl Snapshot {
@@ -29,6 +50,7 @@ impl Snapshot {
             batch,
             settings,
             curvature: OnceCell::new(),
+            next: OnceCell::new(),
         }
     }
 
@@ -87,5 +109,86 @@ impl Snapshot {
         let gpt = Gpt::new(self.config(), &self.checkpoint.parameters, &self.settings.device.burn())?;
         let curvature = Curvature::new(gpt, &self.batch, plan.micro_batch, plan.keep)?;
         Ok(self.curvature.get_or_init(|| curvature))
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// Where configuration and parameters do not fit.
+    pub fn gpt(&self) -> Result<Gpt> {
+        Gpt::new(self.config(), &self.checkpoint.parameters, &self.settings.device.burn())
+    }
+
+    /// Sequences to compute at a time.
+    ///
+    /// # Errors
+    /// Where not even one sequence fits the memory.
+    pub fn micro_batch(&self) -> Result<usize> {
+        Ok(self.plan(1, 1, 1)?.micro_batch)
+    }
+
+    /// The optimizer's state and constants.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the checkpoint has none.
+    pub fn adam(&self) -> Result<(&OptimizerState, Hyperparameters)> {
+        let Some(o) = self.optimizer() else {
+            return Err(Error::usage_hint(
+                "the checkpoint does not say which Adam trained it (beta1, beta2, eps, learning rate)",
+                "add the optimizer to state.json, or use a checkpoint saved with its optimizer",
+            ));
+        };
+        let hyper =
+            Hyperparameters { beta1: o.beta1, beta2: o.beta2, eps: o.eps, weight_decay: o.weight_decay };
+        Ok((o, hyper))
+    }
+
+    /// The update that led to this checkpoint, rebuilt from the optimizer's state; `None` before the first
+    /// and where the checkpoint has no moments.
+    ///
+    /// # Errors
+    /// Where the checkpoint has no optimizer.
+    pub fn last_update(&self) -> Result<Option<UpdateStatistics>> {
+        let (o, hyper) = self.adam()?;
+        let (Some(m), Some(v), true) = (&o.exp_avg, &o.exp_avg_sq, self.step() > 0) else { return Ok(None) };
+        let parts = Part::all(&self.config().parameters());
+        let lr = o.last_lr.unwrap_or(o.lr);
+        Ok(Some(optim::last_update(&self.checkpoint.parameters, m, v, hyper, self.step(), lr, &parts)))
+    }
+
+    /// The next update with the batch's gradient, computed once.
+    ///
+    /// # Errors
+    /// Where the checkpoint has no optimizer, or the loss or its gradient is not finite.
+    pub fn next_update(&self) -> Result<&NextUpdate> {
+        if let Some(next) = self.next.get() {
+            return Ok(next);
+        }
+        let (o, hyper) = self.adam()?;
+        let (loss, gradient) = self.gpt()?.gradient(&self.batch, self.micro_batch()?)?;
+        let (grad_norm, factor) = clip_factor(&gradient, o.grad_clip.unwrap_or(0.0));
+        if !(loss.is_finite() && grad_norm.is_finite()) {
+            return Err(Error::NonFinite {
+                what: "the loss or its gradient on this batch".into(),
+                hint: Some("compute with --dtype f64 to see whether activations overflow f32".into()),
+            });
+        }
+        let parts = Part::all(&self.config().parameters());
+        let decayed = parts.iter().filter(|p| p.matrix).map(|p| p.start..p.start + p.len()).collect();
+        let mut adam = AdamW::new(hyper, gradient.len(), gradient.dtype(), decayed);
+        if let (Some(m), Some(v)) = (&o.exp_avg, &o.exp_avg_sq) {
+            adam = adam.restore(m.clone(), v.clone(), self.step());
+        } else if self.step() > 0 {
+            return Err(Error::usage_hint(
+                "the checkpoint has no moments (exp_avg, exp_avg_sq), so Adam's next update is not known",
+                "use a checkpoint saved with its optimizer",
+            ));
+        }
+        let mut parameters = self.checkpoint.parameters.clone();
+        let last_lr = o.last_lr.unwrap_or(o.lr);
+        let statistics = adam.update_tracked(&mut parameters, &gradient, factor, o.lr, last_lr, &parts);
+        let (exp_avg, exp_avg_sq) = (adam.exp_avg().clone(), adam.exp_avg_sq().clone());
+        let next = NextUpdate { loss, gradient, grad_norm, statistics, parameters, exp_avg, exp_avg_sq };
+        Ok(self.next.get_or_init(|| next))
     }
 }

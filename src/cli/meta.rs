@@ -8,11 +8,13 @@ use serde_json::json;
 
 use super::resources;
 use crate::analysis::{Analysis, Options};
+use crate::device::Device;
 use crate::error::Result;
 use crate::files;
 use crate::report::SCHEMA_VERSION;
 use crate::simd;
 use crate::snapshot::Snapshot;
+use crate::train::TrainConfig;
 
 /// Everything needed to repeat the numbers; the same for the same command.
 pub fn metadata(
@@ -47,6 +49,30 @@ pub fn add_batch(meta: &mut BTreeMap<String, String>, snapshot: &Snapshot) {
     let hashes = meta.entry("warmlab.batch_sha256".into()).or_default();
     hashes.push(' ');
     hashes.push_str(&snapshot.batch().sha256());
+}
+
+/// The same of an analysis of training steps, whose batches are the run's.
+pub fn tracking_metadata(
+    analysis: &dyn Analysis,
+    options: &Options,
+    config: &TrainConfig,
+    device: Device,
+) -> BTreeMap<String, String> {
+    let pairs = [
+        ("schema_version", SCHEMA_VERSION.to_string()),
+        ("version", env!("CARGO_PKG_VERSION").to_string()),
+        ("analysis", analysis.name().to_string()),
+        ("options", options.normalised()),
+        ("batch", format!("training batches of {}", config.data)),
+        ("num_parameters", config.model.num_parameters().to_string()),
+        ("seed", config.seed.to_string()),
+        ("dtype", config.dtype.to_string()),
+        ("device", device.to_string()),
+        ("threads", resources::threads().to_string()),
+        ("simd", simd::level().as_str().to_string()),
+        ("notes", one_line(analysis.notes())),
+    ];
+    pairs.into_iter().map(|(key, value)| (format!("warmlab.{key}"), value)).collect()
 }
 
 /// Text without line breaks.

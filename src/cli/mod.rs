@@ -12,6 +12,7 @@ mod meta;
 mod report;
 mod resources;
 mod terminal;
+mod track;
 mod train;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use super::Outcome;
 use super::analyse::DATASETS;
 use super::flags::{Computing, Everywhere};
 use super::terminal::Terminal;
+use super::track::Track;
 use crate::config::{Activation, GptConfig};
 use crate::data::Corpus;
 use crate::error::{Error, Result};
@@ -22,6 +23,7 @@ use crate::train::{Ended, Saves, StepLog, TrainConfig, Trainer};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  warmlab train --data synthetic --name first --steps 200\n  \
                   warmlab train --data moby-dick --name cold --warmup 0 --learning-rate 3e-3\n  \
+                  warmlab train --data moby-dick --name warm --track adam,angular\n  \
                   warmlab train --resume runs/first")]
 pub struct Train {
     /// Tokens: a .bin file, a folder with train.bin and val.bin, or a dataset
@@ -116,6 +118,8 @@ pub struct Train {
     save_at: Vec<u64>,
 
     #[command(flatten)]
+    track: Track,
+    #[command(flatten)]
     computing: Computing,
     #[command(flatten)]
     everywhere: Everywhere,
@@ -139,15 +143,16 @@ impl Train {
                 crate::report::plain(rate)
             ));
         }
-        let mut trainer = Trainer::new(&folder, config, corpus, self.computing.device)?;
+        let mut trainer = Trainer::new(&folder, config.clone(), corpus, self.computing.device)?;
         let from = trainer.step();
+        let mut listener = self.track.listener(&folder, from, &config, self.computing.device)?;
         terminal.say(&format!(
             "{} {}: {n} parameters, {tokens} tokens per update, updates {} to {last}",
             if from > 0 { "resuming" } else { "training" },
             folder.display(),
             from + 1,
         ));
-        let ended = trainer.run(terminal)?;
+        let ended = trainer.run(terminal, &mut listener)?;
         terminal.finish();
         let lines = StepLog::read(&folder.join("steps.jsonl"))?;
         if let Some(line) = lines.iter().rev().find(|line| line.val_loss.is_some()) {
@@ -247,6 +252,7 @@ impl Train {
                 every: self.save_every,
                 at: self.save_at.clone(),
             },
+            track: self.track.tracked(self.beta2)?,
         };
         config.validate()?;
         Ok(config)

@@ -172,6 +172,16 @@ impl Gpt {
     /// # Errors
     /// [`Error::Usage`] where the batch does not fit the model.
     pub fn gradient(&self, batch: &Batch, micro_batch: usize) -> Result<(f64, Values)> {
+        self.gradient_seen(batch, micro_batch, &mut |_| {})
+    }
+
+    /// [`gradient`](Self::gradient), showing the forward pass of each micro-batch, in order.
+    pub(super) fn gradient_seen(
+        &self,
+        batch: &Batch,
+        micro_batch: usize,
+        see: &mut dyn FnMut(&Forward),
+    ) -> Result<(f64, Values)> {
         self.check(batch)?;
         let weight = 1.0 / batch.num_tokens() as f64;
         let mut gradient: Option<Vectors> = None;
@@ -179,6 +189,7 @@ impl Gpt {
         for micro in batch.micro_batches(micro_batch) {
             let forward = self.forward(&micro, false);
             nll += forward.nll.iter().sum::<f64>();
+            see(&forward);
             let (g_h, g_head) = head::cross_entropy_backward(
                 &forward.h,
                 self.head(),

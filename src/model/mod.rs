@@ -1,9 +1,11 @@
 //! GPT-2 as in nanoGPT, with every derivative the instrument needs written by hand.
 
 mod gpt;
+mod inputs;
 pub mod layers;
 pub mod parameters;
 mod primal;
 
 pub use gpt::Gpt;
+pub use inputs::LayerInputs;
 pub use primal::Primal;

@@ -10,6 +10,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::real::Real;
+use super::statistics::{Part, UpdateStatistics};
+use super::tracked::{self, Pass};
 use crate::simd;
 use crate::values::{DType, Values};
 
@@ -73,33 +76,43 @@ impl AdamW {
     /// it), all in one pass over the parameters.
     pub fn update(&mut self, parameters: &mut Values, gradient: &Values, scale: f64, lr: f64) {
         self.step += 1;
-        let (h, t) = (self.hyper, self.step as i32);
-        let constants = Constants {
-            keep: 1.0 - lr * h.weight_decay,
-            scale,
-            rest1: 1.0 - h.beta1,
-            beta2: h.beta2,
-            rest2: 1.0 - h.beta2,
-            step_size: lr / (1.0 - h.beta1.powi(t)),
-            root_correction: (1.0 - h.beta2.powi(t)).sqrt(),
-            eps: h.eps,
-        };
+        let constants = Constants::new(&self.hyper, self.step, scale, lr);
         let pieces = self.pieces();
         match (parameters, gradient, &mut self.exp_avg, &mut self.exp_avg_sq) {
             (Values::F32(p), Values::F32(g), Values::F32(m), Values::F32(v)) => {
-                let c = constants.map(|x| x as f32);
-                in_parallel(&pieces, p, g, m, v, |decays, p, g, m, v| {
-                    update_f32(p, g, m, v, c.of(decays, 1.0))
-                });
+                in_parallel(&pieces, p, g, m, v, constants.narrow());
             }
             (Values::F64(p), Values::F64(g), Values::F64(m), Values::F64(v)) => {
-                let c = constants;
-                in_parallel(&pieces, p, g, m, v, |decays, p, g, m, v| {
-                    update_f64(p, g, m, v, c.of(decays, 1.0))
-                });
+                in_parallel(&pieces, p, g, m, v, constants);
             }
             _ => panic!("parameters, gradient and moments have one dtype"),
         }
+    }
+
+    /// [`update`](Self::update), to the same bits, with the statistics of each of `parts`, which cover the
+    /// parameters; `last_lr` is the learning rate of the update before.
+    pub fn update_tracked(
+        &mut self,
+        parameters: &mut Values,
+        gradient: &Values,
+        scale: f64,
+        lr: f64,
+        last_lr: f64,
+        parts: &[Part],
+    ) -> UpdateStatistics {
+        self.step += 1;
+        let pass = pass(&self.hyper, self.step, scale, lr);
+        let (epsilon, step, hyper) = (parameters.dtype().epsilon(), self.step, self.hyper);
+        let parts = match (parameters, gradient, &mut self.exp_avg, &mut self.exp_avg_sq) {
+            (Values::F32(p), Values::F32(g), Values::F32(m), Values::F32(v)) => {
+                tracked::update(parts, pass.narrow(), p, g, m, v)
+            }
+            (Values::F64(p), Values::F64(g), Values::F64(m), Values::F64(v)) => {
+                tracked::update(parts, pass, p, g, m, v)
+            }
+            _ => panic!("parameters, gradient and moments have one dtype"),
+        };
+        UpdateStatistics { step, lr, last_lr, clip: scale, hyper, with_gradient: true, epsilon, parts }
     }
 
     /// (length, whether it decays) of pieces that cover the parameters in order, none across the border of
@@ -120,14 +133,57 @@ impl AdamW {
     }
 }
 
-/// Calls `update` on corresponding pieces of the four vectors.
-fn in_parallel<T: Send + Sync>(
+/// The statistics of update `step` ≥ 1 with learning rate `lr`, from the state it led to: what it started
+/// from is rebuilt, w_before = (w + η u)/(1 − η λ).
+pub fn last_update(
+    parameters: &Values,
+    exp_avg: &Values,
+    exp_avg_sq: &Values,
+    hyper: Hyperparameters,
+    step: u64,
+    lr: f64,
+    parts: &[Part],
+) -> UpdateStatistics {
+    let pass = pass(&hyper, step, 1.0, lr);
+    let sums = match (parameters, exp_avg, exp_avg_sq) {
+        (Values::F32(p), Values::F32(m), Values::F32(v)) => tracked::rebuild(parts, pass.narrow(), p, m, v),
+        (Values::F64(p), Values::F64(m), Values::F64(v)) => tracked::rebuild(parts, pass, p, m, v),
+        _ => panic!("parameters and moments have one dtype"),
+    };
+    let epsilon = parameters.dtype().epsilon();
+    UpdateStatistics { step, lr, last_lr: lr, clip: 1.0, hyper, with_gradient: false, epsilon, parts: sums }
+}
+
+/// The constants of update `step`.
+pub(super) fn pass(hyper: &Hyperparameters, step: u64, scale: f64, lr: f64) -> Pass<f64> {
+    let correction = |beta: f64, t: u64| 1.0 - beta.powi(t as i32);
+    let before =
+        (step > 1).then(|| (correction(hyper.beta2, step - 1).sqrt(), correction(hyper.beta1, step - 1)));
+    Pass {
+        constants: Constants::new(hyper, step, scale, lr),
+        correction: correction(hyper.beta1, step),
+        previous: before,
+    }
+}
+
+impl Pass<f64> {
+    pub(super) fn narrow(self) -> Pass<f32> {
+        Pass {
+            constants: self.constants.narrow(),
+            correction: self.correction,
+            previous: self.previous.map(|(root, correction)| (root as f32, correction)),
+        }
+    }
+}
+
+/// Updates corresponding pieces of the four vectors.
+fn in_parallel<T: Real>(
     pieces: &[(usize, bool)],
     mut p: &mut [T],
     mut g: &[T],
     mut m: &mut [T],
     mut v: &mut [T],
-    update: impl Fn(bool, &mut [T], &[T], &mut [T], &mut [T]) + Sync,
+    constants: Constants<T>,
 ) {
     let mut tasks = Vec::with_capacity(pieces.len());
     for &(len, decays) in pieces {
@@ -141,70 +197,88 @@ fn in_parallel<T: Send + Sync>(
         v = v_rest;
         tasks.push((decays, head, g_head, m_head, v_head));
     }
-    tasks.into_par_iter().for_each(|(decays, p, g, m, v)| update(decays, p, g, m, v));
+    tasks.into_par_iter().for_each(|(decays, p, g, m, v)| {
+        let c = constants.of(decays, T::ONE);
+        simd::dispatch(
+            #[inline(always)]
+            || update_piece(p, g, m, v, &c),
+        );
+    });
 }
 
+#[inline(always)]
+fn update_piece<T: Real>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], c: &Constants<T>) {
+    for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+        advance(p, *g, m, v, c);
+    }
+}
+
+/// One coordinate's update; returns (√v̂, m/(√v̂ + ε)).
+#[inline(always)]
+pub(super) fn advance<T: Real>(p: &mut T, g: T, m: &mut T, v: &mut T, c: &Constants<T>) -> (T, T) {
+    let g = g * c.scale;
+    *m = *m + (g - *m) * c.rest1;
+    *v = *v * c.beta2 + c.rest2 * g * g;
+    let root = v.sqrt() / c.root_correction;
+    let direction = *m / (root + c.eps);
+    *p = *p * c.keep - c.step_size * direction;
+    (root, direction)
+}
+
+/// One update's numbers, in the parameters' precision.
 #[derive(Clone, Copy)]
-struct Constants<T> {
+pub(super) struct Constants<T> {
     /// What decay leaves of a parameter.
-    keep: T,
+    pub keep: T,
     /// What clipping leaves of the gradient.
-    scale: T,
-    rest1: T,
-    beta2: T,
-    rest2: T,
-    step_size: T,
-    root_correction: T,
-    eps: T,
+    pub scale: T,
+    pub rest1: T,
+    pub beta2: T,
+    pub rest2: T,
+    pub step_size: T,
+    pub root_correction: T,
+    pub eps: T,
+    /// Distance from 1 to the next number in this precision.
+    pub epsilon: f64,
+}
+
+impl Constants<f64> {
+    fn new(h: &Hyperparameters, step: u64, scale: f64, lr: f64) -> Self {
+        let t = step as i32;
+        Constants {
+            keep: 1.0 - lr * h.weight_decay,
+            scale,
+            rest1: 1.0 - h.beta1,
+            beta2: h.beta2,
+            rest2: 1.0 - h.beta2,
+            step_size: lr / (1.0 - h.beta1.powi(t)),
+            root_correction: (1.0 - h.beta2.powi(t)).sqrt(),
+            eps: h.eps,
+            epsilon: f64::EPSILON,
+        }
+    }
+
+    fn narrow(self) -> Constants<f32> {
+        Constants {
+            keep: self.keep as f32,
+            scale: self.scale as f32,
+            rest1: self.rest1 as f32,
+            beta2: self.beta2 as f32,
+            rest2: self.rest2 as f32,
+            step_size: self.step_size as f32,
+            root_correction: self.root_correction as f32,
+            eps: self.eps as f32,
+            epsilon: f64::from(f32::EPSILON),
+        }
+    }
 }
 
 impl<T: Copy> Constants<T> {
-    fn map<U>(self, f: impl Fn(T) -> U) -> Constants<U> {
-        Constants {
-            keep: f(self.keep),
-            scale: f(self.scale),
-            rest1: f(self.rest1),
-            beta2: f(self.beta2),
-            rest2: f(self.rest2),
-            step_size: f(self.step_size),
-            root_correction: f(self.root_correction),
-            eps: f(self.eps),
-        }
-    }
-
     /// The same for a piece that decays, or does not.
-    fn of(self, decays: bool, one: T) -> Self {
+    pub fn of(self, decays: bool, one: T) -> Self {
         Constants { keep: if decays { self.keep } else { one }, ..self }
     }
 }
-
-macro_rules! update {
-    ($name:ident, $float:ty) => {
-        fn $name(p: &mut [$float], g: &[$float], m: &mut [$float], v: &mut [$float], c: Constants<$float>) {
-            #[inline(always)]
-            fn body(
-                p: &mut [$float],
-                g: &[$float],
-                m: &mut [$float],
-                v: &mut [$float],
-                c: Constants<$float>,
-            ) {
-                for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                    let g = *g * c.scale;
-                    *m += (g - *m) * c.rest1;
-                    *v = *v * c.beta2 + c.rest2 * g * g;
-                    *p = *p * c.keep - c.step_size * (*m / (v.sqrt() / c.root_correction + c.eps));
-                }
-            }
-            simd::dispatch(
-                #[inline(always)]
-                || body(p, g, m, v, c),
-            );
-        }
-    };
-}
-update!(update_f32, f32);
-update!(update_f64, f64);
 
 #[cfg(test)]
 mod tests {

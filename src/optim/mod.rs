@@ -1,8 +1,19 @@
-//! One optimizer per file, on flat host vectors.
+//! One optimizer per file, on flat host vectors, and the statistics of their updates.
 
 mod adamw;
 mod clip;
+mod distribution;
+pub mod equilibrium;
+mod radam;
+mod real;
+mod representation;
 pub mod stability;
+mod statistics;
+mod tracked;
 
-pub use adamw::{AdamW, Hyperparameters};
+pub use adamw::{AdamW, Hyperparameters, last_update};
 pub use clip::clip_factor;
+pub use distribution::{Distribution, distributions};
+pub use radam::RAdam;
+pub use representation::{RepresentationChange, representation_change};
+pub use statistics::{Motion, Part, Sums, UpdateStatistics};

@@ -13,7 +13,7 @@ mod tensors;
 pub use checkpoint::{Checkpoint, OptimizerState};
 pub use find::{Found, checkpoints, find};
 pub use native::write as write_native;
-pub use native::{MODEL_FILE, OPTIMIZER_FILE};
+pub use native::{MODEL_FILE, OPTIMIZER_FILE, remove_unfinished};
 
 use std::io::Read;
 use std::path::Path;

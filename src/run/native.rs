@@ -24,6 +24,9 @@ pub const MODEL_FILE: &str = "model.safetensors";
 /// The file of Adam's moments.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
+/// How the name of a folder begins while it is written.
+const UNFINISHED: &str = ".writing-";
+
 /// state.json.
 #[derive(Debug, Serialize, Deserialize)]
 struct State {
@@ -233,7 +236,7 @@ pub fn write(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).at("create", parent)?;
     let temporary =
-        tempfile::Builder::new().prefix(".writing-").tempdir_in(parent).at("create a folder in", parent)?;
+        tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).at("create a folder in", parent)?;
     let inside = |name: &str| temporary.path().join(name);
     let parameters = checkpoint.config.parameters();
 
@@ -270,6 +273,23 @@ pub fn write(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
     let temporary = temporary.keep();
     fs::rename(&temporary, folder).at("create", folder)?;
     set_listable(folder).at("create", folder)
+}
+
+/// Removes what a killed process left of checkpoints it was writing into `folder`.
+///
+/// # Errors
+/// Where the folder cannot be listed or changed.
+pub fn remove_unfinished(folder: &Path) -> Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder).at("list", folder)? {
+        let path = entry.at("list", folder)?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
+            fs::remove_dir_all(&path).at("remove", &path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Temporary folders are private; the finished one is like any other.

@@ -1,4 +1,8 @@
-//! Estimates with their errors.
+//! Estimates with their errors, and what theory expects of Adam.
+
+pub mod histogram;
+pub mod momentum;
+pub mod radam;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 

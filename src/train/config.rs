@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::listener::Tracked;
 use super::saves::Saves;
 use crate::config::GptConfig;
 use crate::error::{Error, IoContext, Result};
@@ -44,6 +45,9 @@ pub struct TrainConfig {
     pub schedule: WarmupCosine,
     /// When checkpoints are saved.
     pub checkpoints: Saves,
+    /// What is measured at training steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub track: Vec<Tracked>,
 }
 
 impl TrainConfig {

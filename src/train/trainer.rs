@@ -2,20 +2,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::config::TrainConfig;
 use super::init::initial_parameters;
+use super::listener::Listener;
 use super::log::{StepLine, StepLog};
 use crate::data::{Batch, Corpus, Split, sampling};
 use crate::device::Device;
 use crate::error::{Error, IoContext, Result};
 use crate::model::Gpt;
 use crate::observer::Observer;
-use crate::optim::{AdamW, clip_factor};
+use crate::optim::{AdamW, Part, clip_factor};
 use crate::random;
 use crate::run::{self, Checkpoint, OptimizerState};
 use crate::schedule::Schedule;
 use crate::stats;
+use crate::step::{Step, sample_tokens};
 use crate::values::Values;
 
 /// How training ended.
@@ -37,6 +40,8 @@ pub struct Trainer {
     optimizer: AdamW,
     log: StepLog,
     last_loss: Option<f64>,
+    parts: Vec<Part>,
+    name: Arc<str>,
 }
 
 impl Trainer {
@@ -59,6 +64,7 @@ impl Trainer {
         training_batch(&config, &corpus, optimizer.step() + 1)?;
         evaluation_batches(&config, &corpus)?;
         fs::create_dir_all(folder).at("create", folder)?;
+        run::remove_unfinished(&folder.join("checkpoints"))?;
         config.write(&folder.join("run.toml"))?;
         let log = StepLog::open(&folder.join("steps.jsonl"), optimizer.step())?;
         Ok(Trainer {
@@ -70,6 +76,8 @@ impl Trainer {
             optimizer,
             log,
             last_loss,
+            parts: Part::all(&parameters),
+            name: folder.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()).into(),
         })
     }
 
@@ -78,23 +86,25 @@ impl Trainer {
         self.optimizer.step()
     }
 
-    /// Trains to the end, or until the observer asks to stop.
+    /// Trains to the end, or until the observer asks to stop, telling `listener` of what it wants to hear.
     ///
     /// # Errors
-    /// Where the loss is not finite, or the disk refuses.
-    pub fn run(&mut self, observer: &dyn Observer) -> Result<Ended> {
+    /// Where the loss is not finite, the disk refuses, or the listener fails.
+    pub fn run(&mut self, observer: &dyn Observer, listener: &mut dyn Listener) -> Result<Ended> {
         let last = self.config.steps;
         let saves = self.config.checkpoints.steps(last);
         if self.step() == 0 {
             self.save()?;
+            listener.saved(0)?;
         }
         while self.step() < last {
             if observer.stopped() {
                 self.save()?;
+                listener.saved(self.step())?;
                 return Ok(Ended::Stopped);
             }
             let saved = saves.binary_search(&(self.step() + 1)).is_ok();
-            let line = self.update(saved)?;
+            let line = self.update(saved, listener)?;
             let state = match line.val_loss {
                 Some(val_loss) => format!("loss {:.4}, validation {val_loss:.4}", line.loss),
                 None => format!("loss {:.4}", line.loss),
@@ -109,16 +119,29 @@ impl Trainer {
             }
             if saved {
                 self.save()?;
+                listener.saved(self.step())?;
             }
         }
         Ok(Ended::Finished)
     }
 
     /// One update; `saved` says that a checkpoint follows, which is then evaluated too.
-    fn update(&mut self, saved: bool) -> Result<StepLine> {
+    fn update(&mut self, saved: bool, listener: &mut dyn Listener) -> Result<StepLine> {
         let step = self.step() + 1;
         let batch = training_batch(&self.config, &self.corpus, step)?;
-        let (loss, gradient) = self.gpt.gradient(&batch, self.config.batch_size)?;
+        let wanted = listener.wants(step)?;
+        let micro_batch = self.config.batch_size;
+        let (loss, gradient, inputs) = match wanted.and_then(|wanted| wanted.token_rows) {
+            Some(rows) => {
+                let tokens = sample_tokens(self.config.seed, step - 1, batch.num_tokens(), rows);
+                let (loss, gradient, inputs) = self.gpt.gradient_and_inputs(&batch, micro_batch, &tokens)?;
+                (loss, gradient, Some(inputs))
+            }
+            None => {
+                let (loss, gradient) = self.gpt.gradient(&batch, micro_batch)?;
+                (loss, gradient, None)
+            }
+        };
         let (grad_norm, factor) = clip_factor(&gradient, self.config.grad_clip);
         if !(loss.is_finite() && grad_norm.is_finite()) {
             return Err(Error::NonFinite {
@@ -129,7 +152,27 @@ impl Trainer {
             });
         }
         let lr = self.config.schedule.lr(step);
-        self.optimizer.update(&mut self.parameters, &gradient, factor, lr);
+        if wanted.is_some() {
+            let last_lr = self.config.schedule.lr(step - 1);
+            let parameters = &mut self.parameters;
+            let update =
+                self.optimizer.update_tracked(parameters, &gradient, factor, lr, last_lr, &self.parts);
+            listener.heard(&Step {
+                run: &self.name,
+                config: &self.config.model,
+                optimizer: "adamw",
+                update: &update,
+                loss,
+                grad_norm,
+                gradient: &gradient,
+                parameters: &self.parameters,
+                exp_avg: self.optimizer.exp_avg(),
+                exp_avg_sq: self.optimizer.exp_avg_sq(),
+                inputs: inputs.as_ref(),
+            })?;
+        } else {
+            self.optimizer.update(&mut self.parameters, &gradient, factor, lr);
+        }
         self.gpt.set_parameters(&self.parameters);
         self.last_loss = Some(loss);
         let evaluate = self.config.eval_every > 0 && (step.is_multiple_of(self.config.eval_every) || saved);

@@ -8,7 +8,7 @@ const BASE: [&str; 10] =
     ["allocator", "config", "error", "files", "observer", "random", "row", "settings", "simd", "values"];
 
 /// A layer and the layers it may use beside the base; `vectors` and `device` are base too.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("linalg", &[]),
     ("stats", &[]),
     ("run", &[]),
@@ -16,19 +16,24 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("kernels", &[]),
     ("model", &["kernels", "data"]),
     ("operator", &["kernels", "model", "linalg", "data", "run"]),
-    ("optim", &[]),
+    ("optim", &["stats"]),
     ("schedule", &[]),
-    ("train", &["model", "optim", "schedule", "data", "run", "stats"]),
-    ("snapshot", &["operator", "model", "data", "run"]),
-    ("analysis", &["snapshot"]),
+    ("step", &["model", "optim"]),
+    ("train", &["model", "optim", "schedule", "data", "run", "stats", "step"]),
+    ("snapshot", &["operator", "model", "data", "run", "optim"]),
+    ("analysis", &["snapshot", "step"]),
     ("repeat", &["stats"]),
-    ("analyses", &["analysis", "snapshot", "operator", "linalg", "model", "stats", "data", "run", "optim"]),
+    (
+        "analyses",
+        &["analysis", "snapshot", "step", "operator", "linalg", "model", "stats", "data", "run", "optim"],
+    ),
     ("report", &[]),
+    ("track", &["analysis", "report", "step", "train"]),
     (
         "cli",
         &[
             "linalg", "stats", "run", "data", "kernels", "model", "operator", "optim", "schedule", "train",
-            "snapshot", "analysis", "analyses", "repeat", "report",
+            "step", "snapshot", "analysis", "analyses", "repeat", "report", "track",
         ],
     ),
     ("main", &["cli"]),

@@ -13,3 +13,4 @@ mod kernels;
 mod nanogpt_run;
 mod resume;
 mod support;
+mod updates;

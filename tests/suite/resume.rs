@@ -66,8 +66,61 @@ fn a_run_cut_anywhere_is_completed_bit_for_bit() {
     let output = warmlab(folder.path(), &["train", "--resume", "runs/cut"]);
     assert!(output.status.success(), "{output:?}");
     assert!(!stderr(&output).contains("differs"), "{output:?}");
-    let _ = fs::remove_dir_all(cut.join("checkpoints/.writing-abc"));
     same(&folder.path().join("runs/whole"), &cut);
+}
+
+#[test]
+fn tracked_steps_survive_kill_9_and_are_not_doubled() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = SETTINGS.to_vec();
+    settings.extend(["--track", "adam:every=2,angular:rrc-every=3"]);
+    for folder in [a.path(), b.path()] {
+        assert!(train(folder, "r", &settings).status.success());
+    }
+    let (run, reports) = (b.path().join("runs/r"), b.path().join("reports/r"));
+    let names = |analysis: &str| {
+        let mut names: Vec<String> = fs::read_dir(reports.join(analysis))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        names("angular"),
+        [
+            "journal.jsonl",
+            "steps_11_12.parquet",
+            "steps_1_1.parquet",
+            "steps_2_2.parquet",
+            "steps_3_4.parquet",
+            "steps_5_5.parquet",
+            "steps_6_8.parquet",
+            "steps_9_10.parquet"
+        ]
+    );
+    // the last checkpoint is 5; reports and a cut journal reach further
+    for step in [8, 10, 12] {
+        fs::remove_dir_all(run.join(format!("checkpoints/step_{step}"))).unwrap();
+    }
+    fs::write(reports.join("angular/journal.jsonl"), "{\"update\":13,\"run\":\"r").unwrap();
+    let output = warmlab(b.path(), &["train", "--resume", "runs/r"]);
+    assert!(output.status.success(), "{output:?}");
+    same(&a.path().join("reports"), &b.path().join("reports"));
+    same(&a.path().join("runs/r/checkpoints"), &run.join("checkpoints"));
+    // tracking changes nothing of the run
+    let plain = tempfile::tempdir().unwrap();
+    assert!(train(plain.path(), "r", &SETTINGS).status.success());
+    same(&plain.path().join("runs/r/checkpoints"), &run.join("checkpoints"));
+}
+
+#[test]
+fn what_cannot_be_tracked_is_refused_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = train(folder.path(), "r", &["--track", "hessian"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--track takes adam, angular"), "{output:?}");
+    assert!(!folder.path().join("runs/r").exists());
 }
 
 #[test]

@@ -26,6 +26,13 @@ pub struct Kept {
     out: Tensor<2>,
 }
 
+impl Kept {
+    /// The inputs of c_attn and c_proj, (N, C) each.
+    pub fn inputs(&self) -> [&Tensor<2>; 2] {
+        [&self.x, &self.out]
+    }
+}
+
 /// What the tangent keeps.
 pub struct KeptDot {
     x_dot: Tensor<3>,

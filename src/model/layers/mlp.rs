@@ -28,6 +28,13 @@ pub struct Kept {
     second: Option<Tensor<2>>,
 }
 
+impl Kept {
+    /// The inputs of c_fc (N, C) and c_proj (N, 4C).
+    pub fn inputs(&self) -> [&Tensor<2>; 2] {
+        [&self.x, &self.hidden]
+    }
+}
+
 /// What the tangent keeps.
 pub struct KeptDot {
     x_dot: Tensor<3>,

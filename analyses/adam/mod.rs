@@ -1,0 +1,214 @@
+//! The state of Adam: how noisy its adaptive rate is, and how large its updates are.
+//!
+//! **What.** Mean, spread and quantiles of the second moment v; the variance of the adaptive rate
+//! ψ = 1/√v̂ in theory and by resampling; the size of updates beside what independent gradients would give;
+//! the shares of coordinates at the floor of ε and of sign-like updates; RMS_t, which rises when gradients
+//! outgrow v; the cosine of update and gradient.
+//!
+//! **Formulas.** u = m̂/(√v̂ + ε); ρ_t, r_t and Var ψ as in [`crate::stats::radam`]; the RMS of u for
+//! independent gradients as in [`crate::stats::momentum`]; RMS_t = √(mean g²/max(v̂_t, ε²)) with g in v̂_t,
+//! which after a jump of the gradient's scale saturates at 1/√(1−β2).
+//!
+//! **Estimator and error.** Exact sums; quantiles from exponent bins, with half a bin as uncertainty;
+//! `--resample` draws streams of batches from the batch's sequences, with a standard error over streams.
+//!
+//! **Cost.** One pass over the parameters and one gradient; in training, sums in the optimizer's own pass.
+//! `--resample R` costs a gradient per sequence and R·N passes over B gradients.
+//!
+//! **References.** Liu et al. 2020, arXiv 1908.03265 (ρ_t, r_t, Var ψ); Kosson, Messmer and Jaggi 2024,
+//! arXiv 2410.23922 (size of early updates); Wortsman et al. 2023, arXiv 2304.13013 (RMS_t); Molybog et al.
+//! 2023, arXiv 2304.09871 (updates that lose the gradient's direction).
+
+mod quantities;
+mod resample;
+
+use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::error::{Error, Result};
+use crate::observer::Observer;
+use crate::optim::{Distribution, Part, Sums, UpdateStatistics, distributions};
+use crate::row::{Row, Status};
+use crate::snapshot::Snapshot;
+use crate::stats::radam::Convention;
+use crate::stats::{momentum, radam};
+use crate::step::Step;
+use crate::values::Values;
+
+/// The state of Adam.
+pub struct Adam;
+
+const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "quantiles",
+        value: "LIST",
+        default: "0.01,0.25,0.5,0.75,0.99",
+        repeatable: false,
+        help: "Levels of the quantiles of v",
+    },
+    OptionSpec {
+        name: "quantile-every",
+        value: "N",
+        default: "10",
+        repeatable: false,
+        help: "In training, updates between quantiles (and psi_spread); a checkpoint always has them",
+    },
+    OptionSpec {
+        name: "resample",
+        value: "R",
+        default: "0",
+        repeatable: false,
+        help: "Streams of resampled batches to measure the variance of the adaptive rate with; 0 is off",
+    },
+];
+
+impl Analysis for Adam {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn about(&self) -> &'static str {
+        "Adam's second moment, the variance of its adaptive rate and the size of its updates"
+    }
+
+    fn example(&self) -> &'static str {
+        "warmlab adam --ckpt step_500"
+    }
+
+    fn quantities(&self) -> &'static [Quantity] {
+        quantities::QUANTITIES
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        OPTIONS
+    }
+
+    fn notes(&self) -> &'static str {
+        "v: exp_avg_sq as stored, population standard deviation; u = m_hat/(sqrt(v_hat)+eps), without the \
+         learning rate and without decay; t: the update that led to the step, N; rms_ratio and \
+         cos_update_gradient: of update N+1, formed with the batch's gradient, clipped as the run did; n: \
+         coordinates"
+    }
+
+    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
+        let levels = levels(options)?;
+        let (o, hyper) = snapshot.adam()?;
+        let mut rows = Vec::new();
+        if let (Some(last), Some(v)) = (snapshot.last_update()?, &o.exp_avg_sq) {
+            rows.extend(state_rows(&last));
+            rows.extend(distribution_rows(&last, v, &levels));
+        } else {
+            observer.note("no update has been applied yet: only what the first one will be is known");
+        }
+        rows.extend(gradient_rows(&snapshot.next_update()?.statistics));
+        let streams: usize = options.get("resample")?;
+        if streams > 0 {
+            if snapshot.step() == 0 || streams == 1 {
+                return Err(Error::usage("--resample needs at least 2 streams, and an update to resample"));
+            }
+            rows.extend(resample::rows(snapshot, hyper.beta2, streams, observer)?);
+        }
+        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+    }
+
+    fn tracks(&self) -> bool {
+        true
+    }
+
+    fn at_step(&self, step: &Step, options: &Options) -> Result<Vec<Row>> {
+        let every: u64 = options.get("quantile-every")?;
+        let mut state = state_rows(step.update);
+        if every > 0 && (step.update.step == 1 || step.update.step.is_multiple_of(every)) {
+            state.extend(distribution_rows(step.update, step.exp_avg_sq, &levels(options)?));
+        }
+        Ok(step.stamp(gradient_rows(step.update), state))
+    }
+}
+
+fn levels(options: &Options) -> Result<Vec<f64>> {
+    let text: String = options.get("quantiles")?;
+    let level = |text: &str| text.trim().parse().ok().filter(|level| (0.0..=1.0).contains(level));
+    let levels: Option<Vec<f64>> = text.split(',').map(level).collect();
+    levels.ok_or_else(|| Error::usage(format!("--quantiles `{text}` is no list of numbers from 0 to 1")))
+}
+
+/// What the state after the update determines.
+fn state_rows(update: &UpdateStatistics) -> Vec<Row> {
+    let mut rows = theory_rows(update);
+    let total = update.total();
+    let correction = 1.0 - update.hyper.beta2.powf(update.step as f64);
+    let mut of = |scope: &std::sync::Arc<str>, s: &Sums| {
+        let mut add = |quantity: &'static str, value: f64| {
+            rows.push(Row::new(quantity, value).scope(scope.clone()).n(s.n as u64));
+        };
+        let mean = s.v / s.n;
+        add("adam/v_mean", mean);
+        if mean > 0.0 {
+            add("adam/v_std_over_mean", (s.vv / s.n / (mean * mean) - 1.0).max(0.0).sqrt());
+        }
+        add("adam/v_hat_mean", mean / correction);
+        add("adam/update_rms", (s.uu / s.n).sqrt());
+        add("adam/eps_floor_fraction", s.floor / s.n);
+        add("adam/sign_like_fraction", s.sign_like / s.n);
+    };
+    of(&"all".into(), &total);
+    update.parts.iter().for_each(|(part, sums)| of(&part.name, sums));
+    rows
+}
+
+/// What theory says of update t.
+fn theory_rows(update: &UpdateStatistics) -> Vec<Row> {
+    let (t, hyper) = (update.step, update.hyper);
+    let (rho, _) = radam::rho(hyper.beta2, t);
+    let mut rows = vec![
+        Row::new("adam/rho", rho),
+        Row::new("adam/update_rms_iid", momentum::independent_rms(hyper.beta1, t)),
+        Row::new("adam/bias_correction_excess", momentum::excess(hyper.beta1, t)),
+    ];
+    for (parameter, convention) in [(4.0, Convention::Paper), (5.0, Convention::Code)] {
+        if let Some(r) = radam::rectification(hyper.beta2, t, convention) {
+            rows.push(Row::new("adam/rectification", r).parameter(parameter));
+        }
+    }
+    if let Some(variance) = radam::variance_of_rate(rho) {
+        rows.push(Row::new("adam/var_psi_theory", variance));
+    }
+    rows
+}
+
+/// What needs the gradient that the update is made of.
+fn gradient_rows(update: &UpdateStatistics) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut of = |scope: &std::sync::Arc<str>, s: &Sums| {
+        let mut add = |quantity: &'static str, value: f64| {
+            rows.push(Row::new(quantity, value).scope(scope.clone()).n(s.n as u64));
+        };
+        add("adam/rms_ratio", (s.ratio / s.n).sqrt());
+        if s.uu > 0.0 && s.gg > 0.0 {
+            add("adam/cos_update_gradient", s.ug / (s.uu.sqrt() * s.gg.sqrt()));
+        }
+    };
+    of(&"all".into(), &update.total());
+    update.parts.iter().for_each(|(part, sums)| of(&part.name, sums));
+    rows
+}
+
+/// Quantiles of v, and the spread of ψ over coordinates.
+fn distribution_rows(update: &UpdateStatistics, v: &Values, levels: &[f64]) -> Vec<Row> {
+    let parts: Vec<Part> = update.parts.iter().map(|(part, _)| part.clone()).collect();
+    let correction = 1.0 - update.hyper.beta2.powf(update.step as f64);
+    let each = distributions(v, &parts, correction, update.hyper.eps);
+    let mut all = Distribution::default();
+    each.iter().for_each(|one| all.join(one));
+    let scopes = std::iter::once("all".into()).chain(parts.iter().map(|part| part.name.clone()));
+    let rows = scopes.zip(std::iter::once(&all).chain(&each)).flat_map(|(scope, one)| {
+        let n = one.histogram.total();
+        let quantile = |level: &f64| {
+            let (value, error) = one.histogram.quantile(*level)?;
+            let row = Row::new("adam/v_quantile", value).parameter(*level).uncertainty(error);
+            Some(row.scope(scope.clone()).n(n))
+        };
+        let mut rows: Vec<Row> = levels.iter().filter_map(quantile).collect();
+        rows.push(Row::new("adam/psi_spread", one.psi_spread()).scope(scope.clone()).n(n));
+        rows
+    });
+    rows.filter(|row| row.status != Status::Nonfinite).collect()
+}

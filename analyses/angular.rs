@@ -1,0 +1,220 @@
+//! How far updates turn the weights, and how far they move what the layers put out.
+//!
+//! **What.** The angle between the weights before and after an update, per tensor and per neuron, beside
+//! the angle at which decay and updates balance; relative updates; the cosine of consecutive updates; the
+//! relative representation change of each linear layer with its alignments; gradient norms.
+//!
+//! **Formulas.** Angles by atan2, which is exact for tiny ones ([`crate::optim::UpdateStatistics`]); the
+//! equilibrium √(2ηλ(1−β1)/(1+β1)) for AdamW ([`crate::optim::equilibrium`]); ‖ΔW X‖/‖W X‖ with the layers'
+//! true inputs ([`crate::optim::representation_change`]).
+//!
+//! **Estimator and error.** Exact sums, of the change before it is rounded to the parameters' precision. From
+//! one checkpoint the last update is rebuilt from Adam's state. The representation change samples
+//! `--rrc-rows` tokens and gives their standard error.
+//!
+//! **Cost.** One pass over the parameters, a gradient and a forward pass; in training, sums in the optimizer's
+//! own pass, and the representation change every `--rrc-every` updates.
+//!
+//! **References.** Kosson, Messmer and Jaggi, arXiv 2305.17212 (equilibrium) and 2410.23922 (warmup).
+
+use std::sync::Arc;
+
+use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::error::Result;
+use crate::model::LayerInputs;
+use crate::observer::Observer;
+use crate::optim::{UpdateStatistics, equilibrium, representation_change};
+use crate::row::Row;
+use crate::snapshot::Snapshot;
+use crate::step::{Step, Wanted, sample_tokens};
+use crate::values::Values;
+
+/// Angles of updates.
+pub struct Angular;
+
+const QUANTITIES: &[Quantity] = &[
+    Quantity {
+        name: "update/angle",
+        unit: "rad",
+        about: "angle between the weights before and after the last update; absent where they came from zero",
+    },
+    Quantity {
+        name: "update/angle_neuron_rms",
+        unit: "rad",
+        about: "root mean square over neurons (rows of matrices) of their angles",
+    },
+    Quantity {
+        name: "update/angle_equilibrium",
+        unit: "rad",
+        about: "angle per update where decay and updates of random direction balance, at the last learning rate",
+    },
+    Quantity {
+        name: "update/relative", unit: "", about: "‖Δw‖/‖w‖ of the last update, w before it"
+    },
+    Quantity {
+        name: "update/cos_previous",
+        unit: "",
+        about: "cosine of the next update (with the batch's gradient) and the last one",
+    },
+    Quantity {
+        name: "update/rrc",
+        unit: "",
+        about: "‖ΔW X‖/‖W X‖ of a linear layer: next update ΔW, its inputs X on the batch",
+    },
+    Quantity { name: "update/rrc_alpha_update", unit: "", about: "alignment ‖ΔW X‖/(‖ΔW‖‖X‖)" },
+    Quantity { name: "update/rrc_alpha_weight", unit: "", about: "alignment ‖W X‖/(‖W‖‖X‖)" },
+    Quantity {
+        name: "gradient/norm",
+        unit: "nats",
+        about: "Euclidean norm of the gradient of the mean loss, before clipping",
+    },
+];
+
+const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "rrc-rows",
+        value: "N",
+        default: "32",
+        repeatable: false,
+        help: "Tokens sampled for the relative representation change; 0 is all",
+    },
+    OptionSpec {
+        name: "rrc-every",
+        value: "N",
+        default: "10",
+        repeatable: false,
+        help: "In training, updates between representation changes; 0 is off; a checkpoint always has them",
+    },
+];
+
+impl Analysis for Angular {
+    fn name(&self) -> &'static str {
+        "angular"
+    }
+
+    fn about(&self) -> &'static str {
+        "Angles and relative sizes of updates, beside their equilibrium, and the change of representations"
+    }
+
+    fn example(&self) -> &'static str {
+        "warmlab angular --ckpt step_500"
+    }
+
+    fn quantities(&self) -> &'static [Quantity] {
+        QUANTITIES
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        OPTIONS
+    }
+
+    fn notes(&self) -> &'static str {
+        "angles in radians, of update N, by atan2, of the change before it is rounded; decay is part of the \
+         change; cos_previous and rrc: of update N+1, formed with the batch's gradient, clipped as the run \
+         did, against N; rrc: W before the update, biases left out; n: coordinates, neurons or tokens"
+    }
+
+    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
+        let wanted = options.get("rrc-rows")?;
+        let (optimizer, _) = snapshot.adam()?;
+        let mut rows = Vec::new();
+        match snapshot.last_update()? {
+            Some(last) => rows.extend(state_rows(&last, &optimizer.name)),
+            None => observer.note("no update has been applied yet: only what the first one will be is known"),
+        }
+        let next = snapshot.next_update()?;
+        rows.extend(gradient_rows(&next.statistics));
+        let tokens = snapshot.batch().num_tokens();
+        let tokens = sample_tokens(snapshot.settings().seed, snapshot.step(), tokens, wanted);
+        let inputs = snapshot.gpt()?.inputs(snapshot.batch(), snapshot.micro_batch()?, &tokens)?;
+        let state = (&next.parameters, &next.exp_avg, &next.exp_avg_sq);
+        rows.extend(representation_rows(&next.statistics, state, &inputs));
+        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+    }
+
+    fn tracks(&self) -> bool {
+        true
+    }
+
+    fn wants(&self, update: u64, options: &Options) -> Result<Wanted> {
+        let every: u64 = options.get("rrc-every")?;
+        let due = every > 0 && (update == 1 || update.is_multiple_of(every));
+        let rows = options.get("rrc-rows")?;
+        Ok(Wanted { token_rows: due.then_some(rows) })
+    }
+
+    fn at_step(&self, step: &Step, _options: &Options) -> Result<Vec<Row>> {
+        let mut gradient = gradient_rows(step.update);
+        if let Some(inputs) = step.inputs {
+            let state = (step.parameters, step.exp_avg, step.exp_avg_sq);
+            gradient.extend(representation_rows(step.update, state, inputs));
+        }
+        Ok(step.stamp(gradient, state_rows(step.update, step.optimizer)))
+    }
+}
+
+/// What the state after the update determines.
+fn state_rows(update: &UpdateStatistics, optimizer: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let hyper = update.hyper;
+    let balance = equilibrium::angle(optimizer, update.lr, hyper.weight_decay, hyper.beta1, hyper.beta2);
+    rows.extend(balance.map(|angle| Row::new("update/angle_equilibrium", angle)));
+    let total = update.total();
+    let whole = ("all".into(), update.whole_motion(), &total);
+    let parts = update.parts.iter().map(|(part, sums)| (part.name.clone(), update.motion(part, sums), sums));
+    for (scope, motion, sums) in std::iter::once(whole).chain(parts) {
+        let scope: Arc<str> = scope;
+        let mut add = |quantity: &'static str, value: Option<f64>, n: f64| {
+            rows.extend(value.map(|value| Row::new(quantity, value).scope(scope.clone()).n(n as u64)));
+        };
+        add("update/angle", motion.angle(), sums.n);
+        let neurons = (sums.neurons > 0.0).then(|| (sums.turned / sums.neurons).sqrt());
+        add("update/angle_neuron_rms", neurons, sums.neurons);
+        add("update/relative", motion.relative(), sums.n);
+    }
+    rows
+}
+
+/// What needs the gradient that the update is made of.
+fn gradient_rows(update: &UpdateStatistics) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let total = update.total();
+    let whole = ("all".into(), update.whole_cos_previous(), &total);
+    let parts = update.parts.iter().map(|(part, s)| (part.name.clone(), update.cos_previous(part, s), s));
+    for (scope, cosine, sums) in std::iter::once(whole).chain(parts) {
+        let scope: Arc<str> = scope;
+        let mut add = |quantity: &'static str, value: f64| {
+            rows.push(Row::new(quantity, value).scope(scope.clone()).n(sums.n as u64));
+        };
+        add("gradient/norm", sums.gg.sqrt() / update.clip);
+        if let Some(cosine) = cosine {
+            add("update/cos_previous", cosine);
+        }
+    }
+    rows
+}
+
+/// The change of each linear layer's outputs, from the state after the update.
+fn representation_rows(
+    update: &UpdateStatistics,
+    (parameters, exp_avg, exp_avg_sq): (&Values, &Values, &Values),
+    inputs: &LayerInputs,
+) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (name, x) in &inputs.layers {
+        let Some(part) = update.parts.iter().position(|(part, _)| *part.name == **name) else { continue };
+        let change = representation_change(update, part, parameters, exp_avg, exp_avg_sq, x, inputs.tokens);
+        let Some(change) = change else { continue };
+        let mut add = |quantity: &'static str, value: f64| {
+            let scope = update.parts[part].0.name.clone();
+            rows.push(Row::new(quantity, value).scope(scope).n(inputs.rows as u64));
+        };
+        add("update/rrc_alpha_update", change.alpha_update);
+        add("update/rrc_alpha_weight", change.alpha_weight);
+        add("update/rrc", change.relative);
+        if let (Some(row), Some(error)) = (rows.last_mut(), change.error) {
+            row.uncertainty = Some(error);
+        }
+    }
+    rows
+}

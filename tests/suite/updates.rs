@@ -1,0 +1,411 @@
+//! Adam's state and its updates: against PyTorch, against plain loops, against theory, and the same
+//! whichever way they were reached.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rand_distr::{Distribution, StandardNormal};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use warmlab::analyses::ANALYSES;
+use warmlab::analysis::{Analysis, Options};
+use warmlab::config::Parameter;
+use warmlab::data::{Corpus, Split, read_batch, sampling};
+use warmlab::observer::Silent;
+use warmlab::optim::{AdamW, Hyperparameters, Part, RAdam, UpdateStatistics, equilibrium};
+use warmlab::random::stream;
+use warmlab::report::read_parquet;
+use warmlab::row::Row;
+use warmlab::run;
+use warmlab::settings::Settings;
+use warmlab::snapshot::Snapshot;
+use warmlab::train::TrainConfig;
+use warmlab::values::{DType, Values};
+
+use crate::support::{golden, numbers, references, stdout, train, warmlab};
+
+fn analysis(name: &str) -> &'static dyn Analysis {
+    *ANALYSES.iter().find(|a| a.name() == name).unwrap()
+}
+
+fn settings(dtype: DType, micro_batch: Option<usize>, seed: u64) -> Settings {
+    Settings { dtype, device: Default::default(), micro_batch, memory: 4 << 30, seed }
+}
+
+fn measure(analysis: &dyn Analysis, snapshot: &Snapshot, options: &[(&str, &str)]) -> Vec<Row> {
+    let mut chosen = Options::defaults(analysis.options());
+    options.iter().for_each(|(name, value)| chosen.set(name, vec![value.to_string()]));
+    analysis.run(snapshot, &chosen, &Silent).unwrap()
+}
+
+fn value(rows: &[Row], quantity: &str, scope: &str) -> Option<f64> {
+    rows.iter().find(|r| &*r.quantity == quantity && &*r.scope == scope)?.value
+}
+
+/// `last_update` and `second_moment` of a reference, tensor by tensor.
+fn agree(rows: &[Row], reference: &Value, close: f64, name: &str) {
+    let keys = [
+        ("last_update", "angle_rad", "update/angle"),
+        ("last_update", "relative_update", "update/relative"),
+        ("last_update", "update_rms", "adam/update_rms"),
+        ("second_moment", "mean", "adam/v_mean"),
+        ("second_moment", "std_over_mean", "adam/v_std_over_mean"),
+    ];
+    for (section, key, quantity) in keys {
+        for (tensor, truth) in reference[section].as_object().unwrap() {
+            let Some(truth) = truth[key].as_f64() else { continue };
+            let found = value(rows, quantity, tensor).unwrap();
+            assert!((found / truth - 1.0).abs() < close, "{name} {quantity} {tensor}: {found} {truth}");
+        }
+    }
+}
+
+#[test]
+fn last_updates_and_second_moments_agree_with_pytorch() {
+    for path in references() {
+        for (dtype, close) in [(DType::F64, 1e-9), (DType::F32, 1e-5)] {
+            let checkpoint = run::open(&path, dtype).unwrap();
+            let batch = read_batch(&path.join("batch.safetensors")).unwrap();
+            let snapshot = Snapshot::new(checkpoint, batch, settings(dtype, None, 1));
+            let rows: Vec<Row> =
+                ["adam", "angular"].iter().flat_map(|a| measure(analysis(a), &snapshot, &[])).collect();
+            let text = std::fs::read_to_string(path.join("reference.json")).unwrap();
+            let reference: Value = serde_json::from_str(&text).unwrap();
+            agree(&rows, &reference, close, &path.display().to_string());
+        }
+    }
+}
+
+#[test]
+fn a_nanogpt_checkpoint_gives_its_last_update() {
+    let Some(run) = golden("nanogpt-run") else { return };
+    for (step, dtype, close) in [(500, "f64", 1e-9), (500, "f32", 1e-4), (100, "f64", 1e-9)] {
+        let folder = tempfile::tempdir().unwrap();
+        let ckpt = run.join(format!("warm/step_{step}.pt")).display().to_string();
+        let data = run.display().to_string();
+        for name in ["adam", "angular"] {
+            let arguments = [name, "--ckpt", &ckpt, "--data", &data, "--dtype", dtype, "--batch-size", "2"];
+            let output = warmlab(folder.path(), &arguments);
+            assert!(output.status.success(), "{output:?}");
+        }
+        let report = |name: &str| {
+            let path = format!("reports/step_{step}/{name}/step_{step}.parquet");
+            read_parquet(&folder.path().join(path)).unwrap().rows
+        };
+        let rows = [report("adam"), report("angular")].concat();
+        let text = std::fs::read_to_string(run.join(format!("warm/step_{step}.reference.json"))).unwrap();
+        agree(&rows, &serde_json::from_str(&text).unwrap(), close, &format!("step {step} {dtype}"));
+    }
+}
+
+#[test]
+fn adamw_and_radam_are_pytorchs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/optimizers.safetensors");
+    let bytes = std::fs::read(path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let read = |name: &str| -> Vec<f64> {
+        tensors
+            .tensor(name)
+            .unwrap()
+            .data()
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|b| f64::from_le_bytes(*b))
+            .collect()
+    };
+    let hyper = Hyperparameters { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1 };
+    let (gradients, start) = (read("gradients"), read("start"));
+    let n = start.len();
+    let mut adamw = AdamW::new(hyper, n, DType::F64, vec![0..n]);
+    let mut radam = RAdam::new(hyper, n);
+    let (mut p, mut q) = (Values::F64(start.clone()), start);
+    let (adamw_truth, radam_truth) = (read("adamw"), read("radam"));
+    for (t, g) in gradients.chunks(n).enumerate() {
+        adamw.update(&mut p, &Values::F64(g.to_vec()), 1.0, 1e-2);
+        radam.update(&mut q, g, 1e-2);
+        for i in 0..n {
+            let (a, r) = (adamw_truth[t * n + i], radam_truth[t * n + i]);
+            assert!((p.get(i) - a).abs() < 1e-13, "adamw {t} {i}: {} {a}", p.get(i));
+            assert!((q[i] - r).abs() < 1e-12, "radam {t} {i}: {} {r}", q[i]);
+        }
+    }
+}
+
+const HYPER: Hyperparameters = Hyperparameters { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1 };
+
+fn shapes(shapes: &[&[usize]]) -> Vec<Parameter> {
+    let mut offset = 0;
+    let make = |(i, shape): (usize, &&[usize])| {
+        let parameter = Parameter { name: format!("p{i}"), shape: shape.to_vec(), offset };
+        offset += parameter.len();
+        parameter
+    };
+    shapes.iter().enumerate().map(make).collect()
+}
+
+#[test]
+fn the_tracked_pass_updates_to_the_same_bits_and_its_sums_are_plain_loops() {
+    // rows shorter and longer than a block, remainders of every kind, more rows than are folded at once
+    let parameters =
+        shapes(&[&[70, 6], &[5], &[3, 1000], &[33, 129], &[40, 16], &[1, 1], &[2000], &[600, 40]]);
+    let parts = Part::all(&parameters);
+    let n = parameters.last().unwrap().range().end;
+    let decayed: Vec<_> = parameters.iter().filter(|p| p.shape.len() > 1).map(|p| p.range()).collect();
+    for dtype in [DType::F64, DType::F32] {
+        let close = if dtype == DType::F64 { 1e-11 } else { 1e-4 };
+        let random = &mut stream(5, 0, "updates");
+        let mut plain = AdamW::new(HYPER, n, dtype, decayed.clone());
+        let mut tracked = plain.clone();
+        let start = Values::F64(numbers(random, n)).cast(dtype);
+        let (mut p, mut q) = (start.clone(), start);
+        let mut last: Option<Vec<f64>> = None;
+        for t in 1..=4 {
+            let g = Values::F64(numbers(random, n)).cast(dtype);
+            let (before, m) = (q.to_f64(), tracked.exp_avg().to_f64());
+            let lr = 1e-2 * f64::from(t);
+            plain.update(&mut p, &g, 0.5, lr);
+            let found = tracked.update_tracked(&mut q, &g, 0.5, lr, lr - 1e-2, &parts);
+            assert!(
+                p == q && plain.exp_avg() == tracked.exp_avg() && plain.exp_avg_sq() == tracked.exp_avg_sq()
+            );
+            let (m1, v1, g) = (tracked.exp_avg().to_f64(), tracked.exp_avg_sq().to_f64(), g.to_f64());
+            let (c1, c2) = (1.0 - 0.9f64.powi(t), 1.0 - 0.95f64.powi(t));
+            let root: Vec<f64> = v1.iter().map(|v| (v / c2).sqrt()).collect();
+            let u: Vec<f64> = (0..n).map(|i| m1[i] / c1 / (root[i] + 1e-8)).collect();
+            for (parameter, (part, sums)) in parameters.iter().zip(&found.parts) {
+                let sum = |f: &dyn Fn(usize) -> f64| parameter.range().map(f).sum::<f64>();
+                let size = |f: &dyn Fn(usize) -> f64| parameter.range().map(|i| f(i).abs()).sum::<f64>();
+                let check = |name: &str, found: f64, f: &dyn Fn(usize) -> f64| {
+                    let truth = sum(f);
+                    assert!(
+                        (found - truth).abs() <= close * size(f),
+                        "{dtype} {t} {} {name}: {found} {truth}",
+                        part.name
+                    );
+                };
+                check("aa", sums.aa, &|i| before[i] * before[i]);
+                check("au", sums.au, &|i| before[i] * u[i]);
+                check("uu", sums.uu, &|i| u[i] * u[i]);
+                check("v", sums.v, &|i| v1[i]);
+                check("vv", sums.vv, &|i| v1[i] * v1[i]);
+                check("gg", sums.gg, &|i| 0.25 * g[i] * g[i]);
+                check("ug", sums.ug, &|i| 0.5 * g[i] * u[i]);
+                check("mg", sums.mg, &|i| 0.5 * g[i] * m[i]);
+                check("mm", sums.mm, &|i| m[i] * m[i]);
+                check("ratio", sums.ratio, &|i| 0.25 * g[i] * g[i] / root[i].max(1e-8).powi(2));
+                assert_eq!(sums.n, parameter.len() as f64);
+                if let Some(last) = &last {
+                    check("pp", sums.pp, &|i| last[i] * last[i]);
+                    check("up", sums.up, &|i| last[i] * u[i]);
+                    check("ap", sums.ap, &|i| last[i] * before[i]);
+                }
+                let decay = if part.matrix { 0.1 } else { 0.0 };
+                let after = |i: usize| before[i] - lr * (decay * before[i] + u[i]);
+                let cosine = sum(&|i| before[i] * after(i))
+                    / (sum(&|i| before[i].powi(2)) * sum(&|i| after(i).powi(2))).sqrt();
+                let angle = found.motion(part, sums).angle().unwrap();
+                assert!((angle - cosine.min(1.0).acos()).abs() < 1e-5, "{angle} {}", cosine.acos());
+            }
+            last = Some(u);
+        }
+    }
+}
+
+/// The statistics of `steps` updates of one matrix by normal gradients times `scale(t)`.
+fn simulate(
+    hyper: Hyperparameters,
+    lr: f64,
+    shape: [usize; 2],
+    steps: u64,
+    scale: impl Fn(u64) -> f64,
+    mut see: impl FnMut(u64, &UpdateStatistics),
+) {
+    let parameters = shapes(&[&shape]);
+    let (parts, n) = (Part::all(&parameters), shape[0] * shape[1]);
+    let random = &mut stream(9, 0, "simulation");
+    let mut normal = |scale: f64| -> Values {
+        let draw = |_| {
+            let x: f64 = StandardNormal.sample(random);
+            (scale * x) as f32
+        };
+        Values::F32((0..n).map(draw).collect())
+    };
+    let mut p = normal(0.02);
+    let mut adam = AdamW::new(hyper, n, DType::F32, vec![0..n]);
+    for t in 1..=steps {
+        let g = normal(scale(t));
+        see(t, &adam.update_tracked(&mut p, &g, 1.0, lr, lr, &parts));
+    }
+}
+
+#[test]
+fn weights_turn_by_the_equilibrium_angle() {
+    for (lr, decay, beta1, expected) in [(1e-2, 1.0, 0.9, 0.03244), (1e-2, 1.0, 0.0, 0.14142)] {
+        let predicted = equilibrium::adamw(lr, decay, beta1);
+        assert!((predicted - expected).abs() < 1e-5);
+        let hyper = Hyperparameters { beta1, beta2: 0.99, eps: 1e-8, weight_decay: decay };
+        let (mut sum, mut count, mut whole) = (0.0, 0.0, vec![]);
+        simulate(
+            hyper,
+            lr,
+            [8, 1024],
+            1200,
+            |_| 1.0,
+            |t, update| {
+                if t > 800 {
+                    let total = update.total();
+                    sum += total.turned;
+                    count += total.neurons;
+                    whole.push(update.whole_motion().angle().unwrap());
+                }
+            },
+        );
+        let measured = (sum / count).sqrt();
+        assert!((measured / predicted - 1.0).abs() < 0.02, "β1 {beta1}: {measured} {predicted}");
+        let mean = whole.iter().sum::<f64>() / whole.len() as f64;
+        assert!((mean / predicted - 1.0).abs() < 0.02, "β1 {beta1}: {mean} {predicted}");
+    }
+    assert!((equilibrium::adamw(1e-2, 1.0, 0.98) - 0.01421).abs() < 1e-5);
+    assert!((equilibrium::sgdm(0.1, 0.01, 0.9) - 0.03244).abs() < 1e-5);
+    assert!((equilibrium::sgdm(0.5, 0.01, 0.0) - 0.1).abs() < 1e-5);
+    assert!((equilibrium::lion(1e-3, 1.0, 0.9, 0.99) - 0.00665).abs() < 1e-5);
+    assert!((equilibrium::lion(1e-3, 1.0, 0.95, 0.98) - 0.00604).abs() < 1e-5);
+}
+
+#[test]
+fn independent_gradients_make_updates_of_the_predicted_size() {
+    let hyper = Hyperparameters { beta2: 0.999, ..HYPER };
+    let expected =
+        BTreeMap::from([(1, 1.0), (2, 0.7081), (3, 0.5795), (5, 0.4521), (10, 0.3301), (20, 0.2592)]);
+    simulate(
+        hyper,
+        1e-3,
+        [100, 1000],
+        20,
+        |_| 1.0,
+        |t, update| {
+            let Some(expected) = expected.get(&t) else { return };
+            let total = update.total();
+            let rms = (total.uu / total.n).sqrt();
+            assert!((rms - expected).abs() < 0.01, "{t}: {rms} {expected}");
+            assert!(t > 1 || total.sign_like == total.n);
+        },
+    );
+}
+
+#[test]
+fn rms_ratio_after_a_jump_is_the_closed_form() {
+    for (beta2, c, expected) in
+        [(0.99, 10.0, 7.089), (0.95, 2.0, 1.865), (0.95, 5.0, 3.371), (0.95, 10.0, 4.100)]
+    {
+        let hyper = Hyperparameters { beta2, ..HYPER };
+        let parts = Part::all(&shapes(&[&[4, 8]]));
+        let mut adam = AdamW::new(hyper, 32, DType::F64, vec![]);
+        let mut p = Values::F64(vec![1.0; 32]);
+        let mut ratio = 0.0;
+        for t in 1..=3000 {
+            let size = if t == 3000 { c } else { 1.0 };
+            let g = (0..32).map(|i| if (i + t) % 2 == 0 { size } else { -size }).collect();
+            let total = adam.update_tracked(&mut p, &Values::F64(g), 1.0, 1e-4, 1e-4, &parts).total();
+            ratio = (total.ratio / total.n).sqrt();
+            assert!(t == 3000 || (ratio - 1.0).abs() < 1e-9);
+        }
+        assert!(
+            (ratio - expected).abs() < 1e-3 && ratio < 1.0 / (1.0 - beta2).sqrt(),
+            "{beta2} {c}: {ratio}"
+        );
+    }
+}
+
+type Key = (u64, String, String, Option<u64>);
+
+fn keyed(rows: Vec<Row>) -> BTreeMap<Key, Row> {
+    let key = |r: &Row| {
+        (r.step, r.quantity.to_string(), r.scope.to_string(), r.parameter.map(|p| (p * 1e6) as u64))
+    };
+    rows.into_iter().map(|r| (key(&r), r)).collect()
+}
+
+#[test]
+fn what_training_says_is_what_its_checkpoints_say() {
+    for (dtype, close) in [("f64", 1e-9), ("f32", 2e-4)] {
+        let folder = tempfile::tempdir().unwrap();
+        let track = "adam:quantile-every=1,angular:rrc-every=1:rrc-rows=5";
+        let arguments = [
+            "--steps",
+            "6",
+            "--save-early",
+            "6",
+            "--track",
+            track,
+            "--dtype",
+            dtype,
+            "--grad-clip",
+            "0.3",
+            "--bias",
+        ];
+        let output = train(folder.path(), "r", &arguments);
+        assert!(output.status.success(), "{output:?}");
+        let run = folder.path().join("runs/r");
+        let config = TrainConfig::read(&run.join("run.toml")).unwrap();
+        let corpus = Corpus::open(&config.data, Path::new("datasets")).unwrap();
+        for name in ["adam", "angular"] {
+            let mut told = Vec::new();
+            for entry in std::fs::read_dir(folder.path().join("reports/r").join(name)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|e| e == "parquet") {
+                    told.extend(read_parquet(&path).unwrap().rows);
+                }
+            }
+            let told = keyed(told);
+            let mut compared = BTreeMap::new();
+            for step in 0..=6u64 {
+                let path = run.join(format!("checkpoints/step_{step}"));
+                let checkpoint = run::open(&path, config.dtype).unwrap();
+                let random = &mut stream(config.seed, step + 1, "training batch");
+                let tokens = corpus.tokens(Split::Train);
+                let batch =
+                    sampling::random(tokens, config.batch_size, config.model.block_size, random).unwrap();
+                let settings = settings(config.dtype, Some(config.batch_size), config.seed);
+                let snapshot = Snapshot::new(checkpoint, batch, settings);
+                for (key, row) in keyed(measure(analysis(name), &snapshot, &[("rrc-rows", "5")])) {
+                    let Some(other) = told.get(&key) else {
+                        // the last step's gradient was never computed in training
+                        assert_eq!(step, 6, "{dtype}: training did not say {row:?}");
+                        continue;
+                    };
+                    let (a, b) = (row.value.unwrap(), other.value.unwrap());
+                    let size = b.abs().max(if key.1.contains("cos") { 1.0 } else { 0.0 });
+                    assert!((a - b).abs() <= close * size, "{dtype}: {row:?}\n{other:?}");
+                    assert_eq!((row.n, row.status), (other.n, other.status));
+                    *compared.entry(key.1).or_insert(0) += 1;
+                }
+            }
+            // everything but what is resampled
+            let quantities = analysis(name).quantities().iter().map(|q| q.name);
+            for quantity in quantities.filter(|q| *q != "adam/var_psi") {
+                assert!(compared.get(quantity).is_some_and(|n| *n >= 2), "{quantity}: {compared:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rate_varies_over_streams_as_theory_says() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(train(folder.path(), "r", &["--steps", "12"]).status.success());
+    let arguments =
+        ["adam", "--ckpt", "step_12", "--batch-size", "16", "--resample", "40", "--format", "json"];
+    let output = warmlab(folder.path(), &arguments);
+    assert!(output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let find = |quantity: &str| {
+        let row =
+            report["rows"].as_array().unwrap().iter().find(|r| r["quantity"] == quantity).unwrap().clone();
+        (row["value"].as_f64().unwrap(), row["uncertainty"].as_f64())
+    };
+    let ((theory, _), (measured, error)) = (find("adam/var_psi_theory"), find("adam/var_psi"));
+    // gradients have a mean here, which makes v steadier than theory's
+    assert!(measured > 0.0 && error.unwrap() < measured && measured < 3.0 * theory, "{measured} {theory}");
+}
