@@ -141,6 +141,7 @@ fn bench(size: &Size, rounds: usize, json: bool) {
         ("Gauss-Newton product", 4.0, vec![]),
         ("8 Hessian products", 48.0, vec![]),
         ("training step", 3.0, vec![]),
+        ("gradient, statistics", 3.0, vec![]),
     ];
     for _ in 0..=rounds {
         let mut record = |i: usize, start: Instant| times[i].2.push(start.elapsed().as_secs_f64());
@@ -165,6 +166,9 @@ fn bench(size: &Size, rounds: usize, json: bool) {
         adam.update(&mut values, &gradient, factor, 1e-6);
         model.set_parameters(&values);
         record(5, start);
+        let start = Instant::now();
+        model.gradient_with_statistics(&batch, size.batch).unwrap();
+        record(6, start);
     }
     let (linear, attention) = flops(&config, &batch);
     // the first round warms caches and allocator up

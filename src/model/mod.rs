@@ -4,6 +4,8 @@ mod gpt;
 pub mod layers;
 pub mod parameters;
 mod primal;
+mod statistics;
 
 pub use gpt::Gpt;
 pub use primal::Primal;
+pub use statistics::{ForwardStatistics, RowStatistics};

@@ -1,5 +1,9 @@
 //! Estimates with their errors.
 
+pub mod entropy;
+pub mod noise;
+pub mod quantile;
+
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// (mean, its standard error) of independent samples; `None` for fewer than two.

@@ -11,5 +11,6 @@ mod golden;
 mod hessian_product;
 mod kernels;
 mod nanogpt_run;
+mod passes;
 mod resume;
 mod support;
