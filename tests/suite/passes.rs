@@ -265,7 +265,7 @@ fn huge_weights_attend_to_one_key() {
         let rows = attention::rows(&gpt.statistics(&batch(&config, 3, 7, 2), 3).unwrap(), 0.05);
         assert_eq!(one(&rows, "attention/collapsed_fraction", "all"), 1.0);
         let entropies = values(&rows, "attention/entropy", "all", true);
-        assert!(entropies.iter().all(|e| *e == 0.0), "{entropies:?}");
+        assert!(entropies.iter().all(|e| *e < 1e-20), "{entropies:?}");
     }
 }
 
