@@ -151,9 +151,9 @@ fn pick(rows: &[&Row], pick: Pick) -> Option<Point> {
 fn folded(paths: &BTreeSet<String>) -> Vec<String> {
     let mut groups: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     for path in paths {
-        let pattern = match path.rsplit_once("step_") {
-            Some((folder, _)) => format!("{folder}step_*.parquet"),
-            None => path.clone(),
+        let pattern = match path.rsplit_once('/') {
+            Some((folder, file)) if file.starts_with("step_") => format!("{folder}/step_*.parquet"),
+            _ => path.clone(),
         };
         groups.entry(pattern).or_default().push(path);
     }
@@ -187,7 +187,7 @@ const STYLE: &str = "<style>
   :root { --ink: #e6edf3; --soft: #a6b1bd; --grid: #343b44; --paper: #0f1318;
     --c0: #6cb2ff; --c1: #ffa45c; --c2: #5eead4; --c3: #d8b4fe; --c4: #fcd34d; --c5: #f9a8d4; } }
 body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
-  max-width: 60rem; margin: 1.5rem auto; padding: 0 1rem; }
+  max-width: 64rem; margin: 1.5rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2rem 0 0; } p { margin: .3rem 0; }
 svg { width: 100%; height: auto; display: block; }
 svg text { fill: var(--soft); font-size: 12px; }
@@ -201,8 +201,8 @@ polyline { fill: none; stroke: currentColor; }
 .full { fill: currentColor; stroke: currentColor; } .hollow { fill: var(--paper); stroke: currentColor; stroke-width: 1.5; }
 .source { color: var(--soft); font-size: .85rem; } .legend span { margin-right: 1rem; font-weight: 600; }
 code { font-size: .9em; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .15rem .6rem; border-bottom: 1px solid var(--grid); white-space: nowrap; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .15rem .4rem; border-bottom: 1px solid var(--grid); white-space: nowrap; }
 </style>
 ";
 
