@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use rand::RngExt;
+use warmlab::analyses::attention;
 use warmlab::config::GptConfig;
 use warmlab::data::Batch;
 use warmlab::linalg::{LinearOperator, probes};
@@ -141,7 +142,7 @@ fn bench(size: &Size, rounds: usize, json: bool) {
         ("Gauss-Newton product", 4.0, vec![]),
         ("8 Hessian products", 48.0, vec![]),
         ("training step", 3.0, vec![]),
-        ("gradient, statistics", 3.0, vec![]),
+        ("gradient, attention", 3.0, vec![]),
     ];
     for _ in 0..=rounds {
         let mut record = |i: usize, start: Instant| times[i].2.push(start.elapsed().as_secs_f64());
@@ -167,7 +168,8 @@ fn bench(size: &Size, rounds: usize, json: bool) {
         model.set_parameters(&values);
         record(5, start);
         let start = Instant::now();
-        model.gradient_with_statistics(&batch, size.batch).unwrap();
+        let (_, _, statistics) = model.gradient_with_statistics(&batch, size.batch).unwrap();
+        attention::rows(&statistics, 0.05);
         record(6, start);
     }
     let (linear, attention) = flops(&config, &batch);

@@ -4,11 +4,19 @@ use rayon::prelude::*;
 
 use crate::model::{ForwardStatistics, RowStatistics};
 use crate::row::Row;
-use crate::stats::entropy::lower_bound;
+use crate::stats::entropy::LowerBound;
 use crate::stats::quantile::quantiles;
 
 /// Levels of `attention/entropy_quantile`; the first is the lowest entropy of any row.
 pub const LEVELS: [f64; 6] = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95];
+
+/// What the entropy of a row is measured by.
+struct Position {
+    /// ln T.
+    most: f64,
+    /// What the norm of the logits allows.
+    least: LowerBound,
+}
 
 /// One head's softmax rows in a few numbers.
 #[derive(Debug, Clone)]
@@ -22,25 +30,24 @@ struct Head {
 }
 
 impl Head {
-    /// Of the rows of sequences of `seq` tokens.
-    fn new(rows: &[RowStatistics], seq: usize, collapsed_below: f64) -> Self {
+    /// Of the rows of several sequences; `positions` are those of one.
+    fn new(rows: &[RowStatistics], positions: &[Position], collapsed_below: f64) -> Self {
         let count = rows.len() as f64;
         let (mut normalized, mut collapsed, mut bound) = (0.0, 0.0, 0.0);
         let mut max_logit = f64::NEG_INFINITY;
-        for (r, row) in rows.iter().enumerate() {
-            let len = r % seq + 1;
-            if len > 1 {
-                let share = row.entropy / (len as f64).ln();
+        for (row, position) in rows.iter().zip(positions.iter().cycle()) {
+            if position.most > 0.0 {
+                let share = row.entropy / position.most;
                 normalized += share;
                 collapsed += f64::from(u8::from(share < collapsed_below));
             }
-            bound += lower_bound(len, row.logit_norm);
+            bound += position.least.at(row.logit_norm);
             // a maximum that NaN survives
             max_logit = if row.largest_logit <= max_logit { max_logit } else { row.largest_logit };
         }
         let mut entropies: Vec<f64> = rows.iter().map(|row| row.entropy).collect();
         let entropy = entropies.iter().sum::<f64>() / count;
-        let later = count - count / seq as f64;
+        let later = count - count / positions.len() as f64;
         Head {
             entropy,
             normalized: normalized / later,
@@ -59,9 +66,11 @@ pub fn rows(statistics: &ForwardStatistics, collapsed_below: f64) -> Vec<Row> {
     let places: Vec<(usize, usize)> = (0..statistics.n_layer())
         .flat_map(|layer| (0..statistics.n_head()).map(move |head| (layer, head)))
         .collect();
+    let position = |len: usize| Position { most: (len as f64).ln(), least: LowerBound::new(len) };
+    let positions: Vec<Position> = (1..=seq).map(position).collect();
     let heads: Vec<Head> = places
         .par_iter()
-        .map(|&(layer, head)| Head::new(&statistics.rows(layer, head), seq, collapsed_below))
+        .map(|&(layer, head)| Head::new(&statistics.rows(layer, head), &positions, collapsed_below))
         .collect();
     let later = tokens - tokens / seq as u64;
     let numbers = |head: &Head| {

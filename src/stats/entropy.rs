@@ -6,14 +6,30 @@
 /// It is attained by one logit that is high and T − 1 that are equal, and falls like T σ e^−σ. For one logit it
 /// is 0. Zhai et al. 2023, Stabilizing Transformer Training by Preventing Attention Entropy Collapse, arXiv
 /// 2303.06296.
-pub fn lower_bound(len: usize, norm: f64) -> f64 {
-    if len < 2 {
-        return 0.0;
+#[derive(Debug, Clone, Copy)]
+pub struct LowerBound {
+    /// T − 1.
+    rest: f64,
+    /// √(T/(T−1)).
+    stretch: f64,
+    /// √(T(T−1)).
+    reach: f64,
+}
+
+impl LowerBound {
+    /// For T = `len` logits.
+    pub fn new(len: usize) -> Self {
+        let (t, rest) = (len as f64, len.saturating_sub(1) as f64);
+        let stretch = if rest > 0.0 { (t / rest).sqrt() } else { 0.0 };
+        LowerBound { rest, stretch, reach: (t * rest).sqrt() }
     }
-    let (t, rest) = (len as f64, (len - 1) as f64);
-    let beta = (-norm * (t / rest).sqrt()).exp();
-    let total = 1.0 + rest * beta;
-    total.ln() + norm * (t * rest).sqrt() * beta / total
+
+    /// For logits of norm σ.
+    pub fn at(&self, norm: f64) -> f64 {
+        let beta = (-norm * self.stretch).exp();
+        let total = 1.0 + self.rest * beta;
+        total.ln() + norm * self.reach * beta / total
+    }
 }
 
 #[cfg(test)]
@@ -30,10 +46,10 @@ mod tests {
         for (norm, bound) in
             [(0.5, 2.762_07), (1.0, 2.716_801), (2.0, 2.418_708), (4.0, 1.018_040), (8.0, 0.035_721)]
         {
-            assert!((lower_bound(16, norm) - bound).abs() < 1e-5, "{norm}");
+            assert!((LowerBound::new(16).at(norm) - bound).abs() < 1e-5, "{norm}");
         }
-        assert!((lower_bound(16, 0.0) - 16f64.ln()).abs() < 1e-14);
-        assert_eq!(lower_bound(1, 3.0), 0.0);
+        assert!((LowerBound::new(16).at(0.0) - 16f64.ln()).abs() < 1e-14);
+        assert_eq!(LowerBound::new(1).at(3.0), 0.0);
     }
 
     #[test]
@@ -45,10 +61,10 @@ mod tests {
             logits[0] = -low * (t - 1) as f64;
             let size = logits.iter().map(|x| x * x).sum::<f64>().sqrt();
             assert!((size - norm).abs() < 1e-12);
-            assert!((entropy(&logits) - lower_bound(t, norm)).abs() < 1e-12, "{t}");
+            assert!((entropy(&logits) - LowerBound::new(t).at(norm)).abs() < 1e-12, "{t}");
             logits.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f64 * 1.7).sin());
             let size = logits.iter().map(|x| x * x).sum::<f64>().sqrt();
-            assert!(entropy(&logits) >= lower_bound(t, size));
+            assert!(entropy(&logits) >= LowerBound::new(t).at(size));
         }
     }
 }

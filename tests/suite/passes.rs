@@ -318,3 +318,21 @@ fn a_real_run_agrees_with_pytorch() {
         }
     }
 }
+
+#[test]
+fn as_many_micro_batches_as_sequences_say_what_the_sequences_say() {
+    for path in references() {
+        let count = read_batch(&path.join("batch.safetensors")).unwrap().batch_size().to_string();
+        let options = [("micro-batches", count.as_str()), ("no-curvature", "true")];
+        let rows = measure("snr", &path, DType::F64, None, &options);
+        let phi = one(&rows, "snr/phi", "all");
+        assert!((one(&rows, "snr/phi_microbatch", "all") / phi - 1.0).abs() < 1e-9);
+        // momentum after several updates; its ratio and its cosine are those of the stored state
+        let cosine = one(&rows, "snr/gradient_momentum_cos", "all");
+        let m = run::open(&path, DType::F64).unwrap().optimizer.unwrap().exp_avg.unwrap().to_f64();
+        let g = tensor(&path, "grad");
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        assert!((cosine - dot(&g, &m) / (dot(&g, &g) * dot(&m, &m)).sqrt()).abs() < 1e-9);
+        assert!(rows.iter().any(|r| &*r.quantity == "snr/phi_momentum" && r.value.is_some()));
+    }
+}

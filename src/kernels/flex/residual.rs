@@ -15,6 +15,8 @@ pub fn residual<E: Float>(x: FlexTensor, middle: FlexTensor, y: FlexTensor) -> F
     let (x, middle, y) = (Input::<E>::new(x), Input::<E>::new(middle), Input::<E>::new(y));
     let (n, c) = (x.dim(0), x.dim(1));
     let scale = E::of(1.0 / c as f64);
+    // once for all rows: asking a tensor for its slice is not free
+    let (x, middle, y) = (x.get(), middle.get(), y.get());
     let mut squares = unfilled::<E>(n * 3);
     squares.par_chunks_mut(ROWS * 3).enumerate().for_each(|(task, squares)| {
         simd::dispatch(
@@ -22,7 +24,7 @@ pub fn residual<E: Float>(x: FlexTensor, middle: FlexTensor, y: FlexTensor) -> F
             || {
                 for (i, squares) in squares.chunks_exact_mut(3).enumerate() {
                     let row = (task * ROWS + i) * c..(task * ROWS + i + 1) * c;
-                    let (x, middle, y) = (&x.get()[row.clone()], &middle.get()[row.clone()], &y.get()[row]);
+                    let (x, middle, y) = (&x[row.clone()], &middle[row.clone()], &y[row]);
                     squares[0] = sum1(x, |x| x * x) * scale;
                     squares[1] = sum2(middle, x, |a, b| (a - b) * (a - b)) * scale;
                     squares[2] = sum2(y, middle, |a, b| (a - b) * (a - b)) * scale;
