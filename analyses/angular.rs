@@ -140,7 +140,7 @@ impl Analysis for Angular {
         let every: u64 = options.get("rrc-every")?;
         let due = every > 0 && (update == 1 || update.is_multiple_of(every));
         let rows = options.get("rrc-rows")?;
-        Ok(Wanted { token_rows: due.then_some(rows) })
+        Ok(Wanted { token_rows: due.then_some(rows), ..Wanted::default() })
     }
 
     fn at_step(&self, step: &Step, _options: &Options) -> Result<Vec<Row>> {

@@ -185,18 +185,10 @@ fn bench(size: &Size, rounds: usize, json: bool) {
             for _ in 0..STEPS {
                 steps += u64::from(tracked);
                 let wanted = if tracked { tracker.wants(steps).unwrap() } else { None };
-                let (loss, gradient, inputs) = match wanted.and_then(|wanted| wanted.token_rows) {
-                    Some(rows) => {
-                        let tokens = sample_tokens(1, steps, batch.num_tokens(), rows);
-                        let (loss, gradient, inputs) =
-                            model.gradient_and_inputs(&batch, size.batch, &tokens).unwrap();
-                        (loss, gradient, Some(inputs))
-                    }
-                    None => {
-                        let (loss, gradient) = model.gradient(&batch, size.batch).unwrap();
-                        (loss, gradient, None)
-                    }
-                };
+                let look = wanted.unwrap_or_default();
+                let rows = look.token_rows.map(|rows| sample_tokens(1, steps, batch.num_tokens(), rows));
+                let (loss, gradient, seen) =
+                    model.gradient_observed(&batch, size.batch, rows.as_deref(), look.statistics).unwrap();
                 let (grad_norm, factor) = clip_factor(&gradient, 1.0);
                 if tracked {
                     let mut update = adam.update_tracked(&mut values, &gradient, factor, 1e-6, 1e-6, &parts);
@@ -213,7 +205,8 @@ fn bench(size: &Size, rounds: usize, json: bool) {
                             parameters: &values,
                             exp_avg: adam.exp_avg(),
                             exp_avg_sq: adam.exp_avg_sq(),
-                            inputs: inputs.as_ref(),
+                            inputs: seen.inputs.as_ref(),
+                            statistics: seen.statistics.as_ref(),
                         })
                         .unwrap();
                 } else {

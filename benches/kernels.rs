@@ -178,7 +178,7 @@ fn attention_forward(bencher: Bencher, s: Size) {
 #[divan::bench(args = SIZES)]
 fn attention_tangent(bencher: Bencher, s: Size) {
     let (qkv, dot) = (t([s.n(), 3 * s.c()]), t([s.n(), s.k(), 3 * s.c()]));
-    let (_, p) = attention::attention(&qkv, s.heads());
+    let (_, p, _) = attention::attention(&qkv, s.heads());
     bencher
         .counter(ItemsCount::new(4 * s.k() * s.attention_flops()))
         .bench(|| attention::attention_tangent(&qkv, &p, &dot, s.heads()));
@@ -187,7 +187,7 @@ fn attention_tangent(bencher: Bencher, s: Size) {
 #[divan::bench(args = SIZES)]
 fn attention_backward(bencher: Bencher, s: Size) {
     let (qkv, g) = (t([s.n(), 3 * s.c()]), t([s.n(), s.k(), s.c()]));
-    let (_, p) = attention::attention(&qkv, s.heads());
+    let (_, p, _) = attention::attention(&qkv, s.heads());
     bencher
         .counter(ItemsCount::new(4 * s.k() * s.attention_flops()))
         .bench(|| attention::attention_backward(&qkv, &p, &g, s.heads()));
@@ -197,7 +197,7 @@ fn attention_backward(bencher: Bencher, s: Size) {
 fn attention_backward_tangent(bencher: Bencher, s: Size) {
     let (qkv, dot) = (t([s.n(), 3 * s.c()]), t([s.n(), s.k(), 3 * s.c()]));
     let (g, g_dot) = (t([s.n(), s.c()]), t([s.n(), s.k(), s.c()]));
-    let (_, p) = attention::attention(&qkv, s.heads());
+    let (_, p, _) = attention::attention(&qkv, s.heads());
     let (_, p_dot) = attention::attention_tangent(&qkv, &p, &dot, s.heads());
     let (_, pull) = attention::attention_backward(&qkv, &p, &g.clone().unsqueeze_dim(1), s.heads());
     bencher.counter(ItemsCount::new(8 * s.k() * s.attention_flops())).bench(|| {

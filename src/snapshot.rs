@@ -98,6 +98,14 @@ impl Snapshot {
         Plan::new(self.config(), &self.batch, &self.settings, block, least, basis)
     }
 
+    /// The model, in the settings' precision and on their device.
+    ///
+    /// # Errors
+    /// Where the configuration is impossible.
+    pub fn gpt(&self) -> Result<Gpt> {
+        Gpt::new(self.config(), &self.checkpoint.parameters, &self.settings.device.burn())
+    }
+
     /// The model with the primal pass on the batch, done once.
     ///
     /// # Errors
@@ -106,17 +114,8 @@ impl Snapshot {
         if let Some(curvature) = self.curvature.get() {
             return Ok(curvature);
         }
-        let gpt = Gpt::new(self.config(), &self.checkpoint.parameters, &self.settings.device.burn())?;
-        let curvature = Curvature::new(gpt, &self.batch, plan.micro_batch, plan.keep)?;
+        let curvature = Curvature::new(self.gpt()?, &self.batch, plan.micro_batch, plan.keep)?;
         Ok(self.curvature.get_or_init(|| curvature))
-    }
-
-    /// The model.
-    ///
-    /// # Errors
-    /// Where configuration and parameters do not fit.
-    pub fn gpt(&self) -> Result<Gpt> {
-        Gpt::new(self.config(), &self.checkpoint.parameters, &self.settings.device.burn())
     }
 
     /// Sequences to compute at a time.

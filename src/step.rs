@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rand::seq::index;
 
 use crate::config::GptConfig;
-use crate::model::LayerInputs;
+use crate::model::{ForwardStatistics, LayerInputs};
 use crate::optim::UpdateStatistics;
 use crate::random;
 use crate::row::Row;
@@ -38,6 +38,8 @@ pub struct Step<'a> {
     pub exp_avg_sq: &'a Values,
     /// Inputs of the linear layers before the update, where they were asked for.
     pub inputs: Option<&'a LayerInputs>,
+    /// What the forward pass before the update saw, where it was asked for.
+    pub statistics: Option<&'a ForwardStatistics>,
 }
 
 impl Step<'_> {
@@ -55,6 +57,8 @@ impl Step<'_> {
 pub struct Wanted {
     /// The linear layers' inputs for this many tokens; 0 is all.
     pub token_rows: Option<usize>,
+    /// What the forward pass sees of attention and the residual stream.
+    pub statistics: bool,
 }
 
 impl Wanted {
@@ -64,7 +68,7 @@ impl Wanted {
             (Some(a), Some(b)) => Some(if a == 0 || b == 0 { 0 } else { a.max(b) }),
             (a, b) => a.or(b),
         };
-        Wanted { token_rows }
+        Wanted { token_rows, statistics: self.statistics || other.statistics }
     }
 }
 

@@ -122,6 +122,31 @@ impl Values {
         }
     }
 
+    /// Σ a b over the positions `range` of two lists of one dtype and length, in f64.
+    ///
+    /// # Panics
+    /// Where the dtypes differ: a caller's mistake.
+    pub fn dot(&self, other: &Values, range: std::ops::Range<usize>) -> f64 {
+        fn sum<T: Copy + Into<f64>>(a: &[T], b: &[T]) -> f64 {
+            // several sums at a time, because one addition waits for the last
+            let mut sums = [0.0; 8];
+            let (a, a_rest) = a.as_chunks::<8>();
+            let (b, b_rest) = b.as_chunks::<8>();
+            for (a, b) in a.iter().zip(b) {
+                for i in 0..8 {
+                    sums[i] += a[i].into() * b[i].into();
+                }
+            }
+            let rest: f64 = a_rest.iter().zip(b_rest).map(|(&a, &b)| a.into() * b.into()).sum();
+            sums.iter().sum::<f64>() + rest
+        }
+        match (self, other) {
+            (Values::F32(a), Values::F32(b)) => sum(&a[range.clone()], &b[range]),
+            (Values::F64(a), Values::F64(b)) => sum(&a[range.clone()], &b[range]),
+            _ => panic!("numbers of different dtypes have no product"),
+        }
+    }
+
     /// The position of the first NaN or infinity.
     pub fn first_nonfinite(&self) -> Option<usize> {
         match self {

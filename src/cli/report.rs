@@ -8,11 +8,12 @@ use super::Outcome;
 use super::flags::Everywhere;
 use super::terminal::Terminal;
 use crate::error::{Error, IoContext, Result};
-use crate::report::{self, Column};
+use crate::files;
+use crate::report::{self, Column, Sources};
 use crate::row::Row;
 use crate::train::StepLog;
 
-/// Put runs side by side, step by step
+/// Put runs side by side, step by step, as a table and as one HTML page
 #[derive(Args)]
 #[command(after_help = "Example:\n  warmlab report runs/cold runs/warm")]
 pub struct Report {
@@ -22,6 +23,9 @@ pub struct Report {
     /// Folder with their reports
     #[arg(long, value_name = "DIR", default_value = "reports")]
     out: PathBuf,
+    /// The page to write [default: RUN-RUN.html in the folder with the reports]
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     everywhere: Everywhere,
 }
@@ -32,19 +36,31 @@ const COLUMNS: &[Column] = &[
     Column { header: "preconditioned λ1", quantity: "preconditioned/lambda" },
     Column { header: "threshold_t", quantity: "sharpness/threshold_t" },
     Column { header: "margin", quantity: "sharpness/margin" },
+    Column { header: "update RMS", quantity: "adam/update_rms" },
+    Column { header: "angle", quantity: "update/angle" },
+    Column { header: "φ", quantity: "snr/phi" },
+    Column { header: "entropy", quantity: "attention/entropy" },
+    Column { header: "max logit", quantity: "attention/max_logit" },
     Column { header: "train loss", quantity: "train/loss" },
     Column { header: "validation loss", quantity: "train/val_loss" },
 ];
 
+/// The steps of the table are those at which one of these was measured; of the second list only where none of
+/// the first was, because the second may be known at every step.
+const MEASURED: [&[&str]; 2] = [
+    &["hessian/lambda", "preconditioned/lambda"],
+    &["snr/phi", "attention/entropy", "adam/update_rms", "update/angle"],
+];
+
 impl Report {
-    /// Prints the table.
+    /// Prints the table and writes the page.
     pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
         let _ = &self.everywhere;
-        let mut rows = Vec::new();
+        let (mut rows, mut sources, mut names) = (Vec::new(), Sources::new(), Vec::new());
         for run in &self.runs {
             let name = run_name(run)?;
-            let measured = measured(&self.out.join(&name))?;
-            let trained = trained(run, &name)?;
+            let measured = measured(&self.out.join(&name), &mut sources)?;
+            let trained = trained(run, &name, &mut sources)?;
             if measured.is_empty() && trained.is_empty() {
                 return Err(Error::usage_hint(
                     format!("nothing is known of `{}`: no steps.jsonl, no reports", run.display()),
@@ -53,8 +69,15 @@ impl Report {
             }
             rows.extend(measured);
             rows.extend(trained);
+            names.push(name);
         }
-        terminal.data(&report::aligned(&rows, COLUMNS, &["hessian/lambda", "preconditioned/lambda"]))?;
+        let known = |list: &&[&str]| rows.iter().any(|row| list.contains(&&*row.quantity));
+        let measured = MEASURED.into_iter().find(known).unwrap_or_default();
+        terminal.data(&report::aligned(&rows, COLUMNS, measured))?;
+        let path = self.html.clone().unwrap_or_else(|| self.out.join(format!("{}.html", names.join("-"))));
+        let page = report::page(&rows, &sources, COLUMNS, measured);
+        files::write_bytes(&path, page.as_bytes())?;
+        terminal.say(&format!("the page: {}", path.display()));
         Ok(Outcome::Done)
     }
 }
@@ -65,8 +88,8 @@ fn run_name(run: &Path) -> Result<String> {
     name.ok_or_else(|| Error::usage(format!("`{}` is no run", run.display())))
 }
 
-/// The rows of every report of a run, in the order of file names.
-fn measured(folder: &Path) -> Result<Vec<Row>> {
+/// The rows of every report of a run, in the order of file names, and which file has what.
+fn measured(folder: &Path, sources: &mut Sources) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     if !folder.is_dir() {
         return Ok(rows);
@@ -74,10 +97,22 @@ fn measured(folder: &Path) -> Result<Vec<Row>> {
     for analysis in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
         for path in entries(&analysis)?.iter().filter(|path| path.extension().is_some_and(|e| e == "parquet"))
         {
-            rows.extend(report::read_parquet(path)?.rows);
+            let here = report::read_parquet(path)?.rows;
+            note(sources, &here, path);
+            rows.extend(here);
         }
     }
     Ok(rows)
+}
+
+fn note(sources: &mut Sources, rows: &[Row], path: &Path) {
+    let path = path.display().to_string();
+    for row in rows {
+        let files = sources.entry((row.run.clone(), row.quantity.clone())).or_default();
+        if !files.contains(&path) {
+            files.insert(path.clone());
+        }
+    }
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -88,14 +123,16 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// What the training loop itself wrote down.
-fn trained(run: &Path, name: &str) -> Result<Vec<Row>> {
-    let name = name.into();
-    let rows = StepLog::read(&run.join("steps.jsonl"))?.into_iter().flat_map(|line| {
+fn trained(run: &Path, name: &str, sources: &mut Sources) -> Result<Vec<Row>> {
+    let (name, log) = (name.into(), run.join("steps.jsonl"));
+    let rows = StepLog::read(&log)?.into_iter().flat_map(|line| {
         let mut rows = vec![Row::new("train/loss", line.loss), Row::new("train/lr", line.lr)];
         if let Some(loss) = line.val_loss {
             rows.push(Row::new("train/val_loss", loss).uncertainty(line.val_loss_se.unwrap_or(f64::NAN)));
         }
         rows.into_iter().map(move |row| (row, line.step))
     });
-    Ok(rows.map(|(row, step)| row.stamp(&name, step)).collect())
+    let rows: Vec<Row> = rows.map(|(row, step)| row.stamp(&name, step)).collect();
+    note(sources, &rows, &log);
+    Ok(rows)
 }

@@ -4,6 +4,9 @@
 //! because entropies and tangents need them. Backward, with A = g_out vᵀ and the *pull*
 //! D = A − rowsum(P A): g_S = P D, which gives g_q, g_k, and g_v = Pᵀ g_out.
 //!
+//! Each row of P comes with its statistics: the entropy H = log Z − Σ p s (nats), where Z = Σ exp s, the largest
+//! logit max s, and the Euclidean norm of the logits ‖s‖, all over the keys the mask leaves.
+//!
 //! Reference: Vaswani et al., Attention Is All You Need, arXiv 1706.03762.
 
 use burn::backend::Dispatch;
@@ -22,11 +25,12 @@ pub struct Heads {
     pub n_head: usize,
 }
 
-/// (out, P) of qkv (N, 3C) with columns q, k, v; out (N, C). P is for the other functions of this
-/// module; its layout is the backend's own.
-pub fn attention(qkv: &Tensor<2>, heads: Heads) -> (Tensor<2>, Tensor<4>) {
-    let (out, p) = <Dispatch as Kernels>::attention(lower(qkv), heads);
-    (raise(out), raise(p))
+/// (out, P, statistics) of qkv (N, 3C) with columns q, k, v; out (N, C). P is for the other functions of this
+/// module; its layout is the backend's own. The statistics (B, H, T, 3) are, of each row, the entropy, the
+/// largest logit and the norm of the logits.
+pub fn attention(qkv: &Tensor<2>, heads: Heads) -> (Tensor<2>, Tensor<4>, Tensor<4>) {
+    let (out, p, statistics) = <Dispatch as Kernels>::attention(lower(qkv), heads);
+    (raise(out), raise(p), raise(statistics))
 }
 
 /// (ȯut, Ṗ) of qkv_dot (N, K, 3C): Ṗ = P (Ṡ − rowsum(P Ṡ)), ȯut = Ṗ v + P v̇; ȯut (N, K, C).
@@ -122,17 +126,26 @@ pub(super) mod composed {
         1.0 / (x.dim(4) as f64).sqrt()
     }
 
-    pub fn attention<B: Backend>(qkv: F<B>, heads: Heads) -> (F<B>, F<B>) {
+    pub fn attention<B: Backend>(qkv: F<B>, heads: Heads) -> (F<B>, F<B>, F<B>) {
         let [q, k, v] = three(split(lift::<B>(qkv), 3, heads));
         let scale = scale(&q);
         let s = q.matmul(k.t()).scale(scale);
-        let s = s.clone() + causal(&s, heads.seq);
-        let e = (s.clone() - s.max(4)).exp();
-        let p = e.clone() * Array(B::float_recip(e.sum(4).0));
+        // exp of the mask is 1 where a key is seen and 0 elsewhere
+        let mask = causal(&s, heads.seq);
+        let norm = Array::<B>(B::float_sqrt((s.clone() * mask.clone().exp()).square().sum(4).0));
+        let s = s + mask;
+        let top = s.clone().max(4);
+        let s = s - top.clone();
+        let e = s.clone().exp();
+        let total = e.clone().sum(4);
+        let p = e * Array(B::float_recip(total.clone().0));
+        let entropy = total.log() - (p.clone() * s).sum(4);
+        let statistics = Array::<B>(B::float_cat(vec![entropy.0, top.0, norm.0], 4));
+        let statistics = statistics.reshape([heads.batch, heads.n_head, heads.seq, 3]);
         let out = p.clone().matmul(v);
         let (n, c) = (heads.batch * heads.seq, out.dim(4) * heads.n_head);
         let out = Array::<B>(join(vec![out], heads)).reshape([n, c]);
-        (out.0, p.reshape([heads.batch, heads.n_head, heads.seq, heads.seq]).0)
+        (out.0, p.reshape([heads.batch, heads.n_head, heads.seq, heads.seq]).0, statistics.0)
     }
 
     pub fn tangent<B: Backend>(qkv: F<B>, p: F<B>, qkv_dot: F<B>, heads: Heads) -> (F<B>, F<B>) {

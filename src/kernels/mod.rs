@@ -21,6 +21,7 @@ pub mod embedding;
 pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
+pub mod residual;
 
 mod flex;
 
@@ -166,7 +167,10 @@ pub trait Kernels: Backend {
     }
 
     /// See [`attention`](attention::attention).
-    fn attention(qkv: FloatTensor<Self>, heads: Heads) -> (FloatTensor<Self>, FloatTensor<Self>) {
+    fn attention(
+        qkv: FloatTensor<Self>,
+        heads: Heads,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         attention::composed::attention::<Self>(qkv, heads)
     }
 
@@ -202,6 +206,11 @@ pub trait Kernels: Backend {
         heads: Heads,
     ) -> FloatTensor<Self> {
         attention::composed::backward_tangent::<Self>(qkv, p, pull, g_out, qkv_dot, p_dot, g_out_dot, heads)
+    }
+
+    /// See [`residual`](residual::residual).
+    fn residual(x: FloatTensor<Self>, middle: FloatTensor<Self>, y: FloatTensor<Self>) -> FloatTensor<Self> {
+        residual::composed::residual::<Self>(x, middle, y)
     }
 
     /// See [`embedding`](embedding::embedding).

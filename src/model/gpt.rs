@@ -5,6 +5,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::layers::block::{self, Shape};
 use super::layers::layer_norm;
 use super::parameters::{GptLayers, Layout, Weights, WeightsDot};
+use super::statistics::ForwardStatistics;
 use crate::config::GptConfig;
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -92,6 +93,7 @@ impl Gpt {
             heads: Heads { batch: batch.batch_size(), seq: batch.seq(), n_head: self.config.n_head },
             activation: self.config.activation,
             eps: self.config.layer_norm_eps,
+            residual: false,
         }
     }
 
@@ -116,13 +118,16 @@ impl Gpt {
     /// The residual stream after all blocks and what the passes keep; `curvature` keeps second
     /// derivatives too.
     pub(super) fn forward(&self, batch: &Batch, curvature: bool) -> Forward {
+        self.forward_shaped(batch, self.shape(batch), curvature)
+    }
+
+    fn forward_shaped(&self, batch: &Batch, shape: Shape, curvature: bool) -> Forward {
         let ids = |ids: &[u32]| -> Tensor<1, Int> {
             let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
             let n = ids.len();
             Tensor::from_data(TensorData::new(ids, [n]), &self.device)
         };
         let (tokens, targets) = (ids(batch.x()), ids(batch.y()));
-        let shape = self.shape(batch);
         let mut x = embedding::embedding(&tokens, &self.weights.wte, &self.weights.wpe, batch.seq());
         let mut blocks = Vec::with_capacity(self.weights.h.len());
         for block in &self.weights.h {
@@ -172,14 +177,30 @@ impl Gpt {
     /// # Errors
     /// [`Error::Usage`] where the batch does not fit the model.
     pub fn gradient(&self, batch: &Batch, micro_batch: usize) -> Result<(f64, Values)> {
-        self.gradient_seen(batch, micro_batch, &mut |_| {})
+        self.gradient_seen(batch, micro_batch, false, &mut |_| {})
     }
 
-    /// [`gradient`](Self::gradient), showing the forward pass of each micro-batch, in order.
+    /// What a forward pass says about attention and the residual stream.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the batch does not fit the model.
+    pub fn statistics(&self, batch: &Batch, micro_batch: usize) -> Result<ForwardStatistics> {
+        self.check(batch)?;
+        let mut statistics = ForwardStatistics::new(batch.seq(), &self.config);
+        for micro in batch.micro_batches(micro_batch) {
+            let shape = Shape { residual: true, ..self.shape(&micro) };
+            statistics.add(&self.forward_shaped(&micro, shape, false));
+        }
+        Ok(statistics)
+    }
+
+    /// [`gradient`](Self::gradient), showing the forward pass of each micro-batch, in order; `residual` measures
+    /// the residual stream in it.
     pub(super) fn gradient_seen(
         &self,
         batch: &Batch,
         micro_batch: usize,
+        residual: bool,
         see: &mut dyn FnMut(&Forward),
     ) -> Result<(f64, Values)> {
         self.check(batch)?;
@@ -187,7 +208,8 @@ impl Gpt {
         let mut gradient: Option<Vectors> = None;
         let mut nll = 0.0;
         for micro in batch.micro_batches(micro_batch) {
-            let forward = self.forward(&micro, false);
+            let shape = Shape { residual, ..self.shape(&micro) };
+            let forward = self.forward_shaped(&micro, shape, false);
             nll += forward.nll.iter().sum::<f64>();
             see(&forward);
             let (g_h, g_head) = head::cross_entropy_backward(

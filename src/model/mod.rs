@@ -5,7 +5,9 @@ mod inputs;
 pub mod layers;
 pub mod parameters;
 mod primal;
+mod statistics;
 
 pub use gpt::Gpt;
-pub use inputs::LayerInputs;
+pub use inputs::{LayerInputs, Seen};
 pub use primal::Primal;
+pub use statistics::{ForwardStatistics, RowStatistics};

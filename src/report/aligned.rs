@@ -20,6 +20,19 @@ pub struct Column {
 /// `measured` quantities is known. A column nobody has values for is left out. Digits are those known; a
 /// question mark says that a number is not settled.
 pub fn aligned(rows: &[Row], columns: &[Column], measured: &[&str]) -> String {
+    let (header, lines) = grid(rows, columns, measured);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.into_iter().enumerate().map(cell));
+    for line in lines {
+        table.add_row(line.into_iter().enumerate().map(cell));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_string()).collect();
+    lines.join("\n") + "\n"
+}
+
+/// The table's header and lines, step and run first.
+pub fn grid(rows: &[Row], columns: &[Column], measured: &[&str]) -> (Vec<String>, Vec<Vec<String>>) {
     let mut runs: Vec<&str> = Vec::new();
     for row in rows {
         if !runs.contains(&&*row.run) {
@@ -31,34 +44,31 @@ pub fn aligned(rows: &[Row], columns: &[Column], measured: &[&str]) -> String {
     let known: Vec<&Column> =
         columns.iter().filter(|c| rows.iter().any(|r| &*r.quantity == c.quantity)).collect();
 
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     let header = ["step", "run"].into_iter().chain(known.iter().map(|c| c.header));
-    table.set_header(header.enumerate().map(|(i, text)| cell(text.into(), i != 1)));
+    let mut lines = Vec::new();
     for step in steps {
         for run in &runs {
             let here: Vec<&Row> = rows.iter().filter(|r| r.step == step && &*r.run == *run).collect();
             if here.is_empty() {
                 continue;
             }
-            let values = known.iter().map(|c| cell(value(find(&here, c.quantity)), true));
-            table.add_row(
-                [cell(step.to_string(), true), cell(run.to_string(), false)].into_iter().chain(values),
-            );
+            let values = known.iter().map(|c| value(find(&here, c.quantity)));
+            lines.push([step.to_string(), run.to_string()].into_iter().chain(values).collect());
         }
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_string()).collect();
-    lines.join("\n") + "\n"
+    (header.map(String::from).collect(), lines)
 }
 
 fn find<'a>(rows: &[&'a Row], quantity: &str) -> Option<&'a Row> {
-    rows.iter()
-        .find(|r| &*r.quantity == quantity && &*r.scope == "all" && r.index.is_none_or(|i| i == 1))
-        .copied()
+    let whole = |r: &&&Row| {
+        &*r.scope == "all" && r.layer.is_none() && r.head.is_none() && r.index.is_none_or(|i| i == 1)
+    };
+    rows.iter().filter(|r| &*r.quantity == quantity).find(whole).copied()
 }
 
-fn cell(text: String, right: bool) -> Cell {
-    Cell::new(text).set_alignment(if right { CellAlignment::Right } else { CellAlignment::Left })
+/// Names to the left, numbers to the right.
+fn cell((column, text): (usize, String)) -> Cell {
+    Cell::new(text).set_alignment(if column == 1 { CellAlignment::Left } else { CellAlignment::Right })
 }
 
 fn value(row: Option<&Row>) -> String {

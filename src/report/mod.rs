@@ -1,13 +1,17 @@
 //! Rows to Parquet, JSON, CSV and tables: the same columns everywhere.
 
 mod aligned;
+mod chart;
 mod digits;
+mod page;
+mod panels;
 mod parquet;
 mod table;
 mod text;
 
 pub use aligned::{Column, aligned};
 pub use digits::{plain, with_uncertainty};
+pub use page::{Sources, page};
 pub use parquet::{read_parquet, write_parquet};
 pub use table::table;
 pub use text::{COLUMNS, to_csv, to_json};

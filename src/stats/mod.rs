@@ -4,6 +4,10 @@ pub mod histogram;
 pub mod momentum;
 pub mod radam;
 
+pub mod entropy;
+pub mod noise;
+pub mod quantile;
+
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// (mean, its standard error) of independent samples; `None` for fewer than two.

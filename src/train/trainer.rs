@@ -131,17 +131,11 @@ impl Trainer {
         let batch = training_batch(&self.config, &self.corpus, step)?;
         let wanted = listener.wants(step)?;
         let micro_batch = self.config.batch_size;
-        let (loss, gradient, inputs) = match wanted.and_then(|wanted| wanted.token_rows) {
-            Some(rows) => {
-                let tokens = sample_tokens(self.config.seed, step - 1, batch.num_tokens(), rows);
-                let (loss, gradient, inputs) = self.gpt.gradient_and_inputs(&batch, micro_batch, &tokens)?;
-                (loss, gradient, Some(inputs))
-            }
-            None => {
-                let (loss, gradient) = self.gpt.gradient(&batch, micro_batch)?;
-                (loss, gradient, None)
-            }
-        };
+        let look = wanted.unwrap_or_default();
+        let sample = |rows| sample_tokens(self.config.seed, step - 1, batch.num_tokens(), rows);
+        let rows = look.token_rows.map(sample);
+        let (loss, gradient, seen) =
+            self.gpt.gradient_observed(&batch, micro_batch, rows.as_deref(), look.statistics)?;
         let (grad_norm, factor) = clip_factor(&gradient, self.config.grad_clip);
         if !(loss.is_finite() && grad_norm.is_finite()) {
             return Err(Error::NonFinite {
@@ -168,7 +162,8 @@ impl Trainer {
                 parameters: &self.parameters,
                 exp_avg: self.optimizer.exp_avg(),
                 exp_avg_sq: self.optimizer.exp_avg_sq(),
-                inputs: inputs.as_ref(),
+                inputs: seen.inputs.as_ref(),
+                statistics: seen.statistics.as_ref(),
             })?;
         } else {
             self.optimizer.update(&mut self.parameters, &gradient, factor, lr);

@@ -142,3 +142,30 @@ fn text_becomes_tokens() {
     let output = warmlab(folder.path(), &["data", "bad.txt"]);
     assert!(output.status.code() == Some(2) && stderr(&output).contains("byte 1"), "{output:?}");
 }
+
+#[test]
+fn a_report_is_a_table_and_a_page_that_needs_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(train(folder.path(), "a&b", &["--steps", "4", "--save-at", "1,4"]).status.success());
+    for analysis in ["snr", "attention"] {
+        let output = warmlab(folder.path(), &[analysis, "--run", "runs/a&b", "--allow-unconverged"]);
+        assert!(output.status.success(), "{output:?}");
+    }
+    let output = warmlab(folder.path(), &["report", "runs/a&b"]);
+    assert!(output.status.success() && stdout(&output).contains("entropy"), "{output:?}");
+    assert!(stderr(&output).contains("reports/a&b.html"), "{output:?}");
+    let page = std::fs::read_to_string(folder.path().join("reports/a&b.html")).unwrap();
+    for text in [
+        "<h1>a&amp;b</h1>",
+        "<h2>Loss</h2>",
+        "<h2>Lowest attention entropy</h2>",
+        "reports/a&amp;b/snr/step_*.parquet",
+        "runs/a&amp;b/steps.jsonl",
+        "warmlab hessian --run runs/a&amp;b --operator preconditioned",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("http") && !page.contains("a&b"));
+    let output = warmlab(folder.path(), &["report", "runs/a&b", "--html", "p/x.html"]);
+    assert!(output.status.success() && folder.path().join("p/x.html").exists(), "{output:?}");
+}

@@ -35,7 +35,18 @@ fn every_analysis_reports_declared_finite_quantities_and_repeats_itself_to_the_b
         let measure = |out: &str| {
             let output = warmlab(
                 folder.path(),
-                &[name, "--ckpt", "step_5", "--batch-size", "3", "--out", out, "--format", "json"],
+                &[
+                    name,
+                    "--ckpt",
+                    "step_5",
+                    "--batch-size",
+                    "3",
+                    "--allow-unconverged",
+                    "--out",
+                    out,
+                    "--format",
+                    "json",
+                ],
             );
             assert!(output.status.success(), "{name}: {output:?}");
             let path = folder.path().join(out).join("r").join(name).join("step_5.parquet");

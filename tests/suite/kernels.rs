@@ -175,7 +175,7 @@ proptest! {
         let r = &mut stream(seed, 0, "attention");
         let (qkv, g) = (tensor(r, [n, 3 * c]) * 2.0, tensor(r, [n, c]));
         let (qkv_dot, g_dot) = (tensor(r, [n, k, 3 * c]), tensor(r, [n, k, c]));
-        let (_, p) = attention::attention(&qkv, heads);
+        let (_, p, _) = attention::attention(&qkv, heads);
         let (out_dot, p_dot) = attention::attention_tangent(&qkv, &p, &qkv_dot, heads);
         let (g_qkv, pull) = attention::attention_backward(&qkv, &p, &lifted(&g), heads);
         let g_qkv_dot =
@@ -183,7 +183,7 @@ proptest! {
         for k in 0..k {
             let expected = difference(|s| {
                 let qkv = moved(&qkv, direction(&qkv_dot, k), s);
-                let (out, p) = attention::attention(&qkv, heads);
+                let (out, p, _) = attention::attention(&qkv, heads);
                 let g = moved(&g, direction(&g_dot, k), s);
                 vec![list(&out), list(&attention::attention_backward(&qkv, &p, &lifted(&g), heads).0)]
             });

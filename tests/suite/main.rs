@@ -11,6 +11,7 @@ mod golden;
 mod hessian_product;
 mod kernels;
 mod nanogpt_run;
+mod passes;
 mod resume;
 mod support;
 mod updates;

@@ -13,6 +13,7 @@ use crate::kernels::embedding::composed as embedding;
 use crate::kernels::gelu::composed as gelu;
 use crate::kernels::layer_norm::composed as layer_norm;
 use crate::kernels::linear::composed as linear;
+use crate::kernels::residual::composed as residual;
 use crate::kernels::{Kernels, Optional};
 use crate::random;
 
@@ -229,10 +230,15 @@ fn attentions() {
     let g = |i: &Inputs| i.normal(3, [TOKENS, 1, C]);
     let p = |i: &Inputs| attention::attention::<Flex>(qkv(i), HEADS).1;
     let pair = |(a, b): (F, F)| vec![a, b];
+    let three = |(out, p, statistics): (F, F, F)| {
+        // entropies, largest logits and norms differ in size, so each is compared on its own
+        let each = (0..3).map(|i| statistics.narrow(3, i, 1));
+        [out, p].into_iter().chain(each).collect()
+    };
     compare(
         "attention",
-        |i| pair(Flex::attention(qkv(i), HEADS)),
-        |i| pair(attention::attention::<Flex>(qkv(i), HEADS)),
+        |i| three(Flex::attention(qkv(i), HEADS)),
+        |i| three(attention::attention::<Flex>(qkv(i), HEADS)),
     );
     compare(
         "attention tangent",
@@ -259,6 +265,22 @@ fn attentions() {
         }]
     };
     compare("attention backward tangent", |i| backward_tangent(i, true), |i| backward_tangent(i, false));
+}
+
+#[test]
+fn residual_streams() {
+    let streams = |i: &Inputs| (i.normal(1, [N, C]), i.normal(2, [N, C]), i.normal(3, [N, C]));
+    compare(
+        "residual",
+        |i| {
+            let (x, middle, y) = streams(i);
+            vec![Flex::residual(x, middle, y)]
+        },
+        |i| {
+            let (x, middle, y) = streams(i);
+            vec![residual::residual::<Flex>(x, middle, y)]
+        },
+    );
 }
 
 #[test]

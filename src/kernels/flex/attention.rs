@@ -1,6 +1,8 @@
 //! Causal attention, one (sequence, head, direction) per task, by blocks of rows: only blocks that touch
 //! the lower triangle are computed.
 //!
+//! The softmax has its sums in hand, so the statistics of its rows cost no pass of their own.
+//!
 //! P and its companions are (B, H, K, T, T); what lies right of a row's block is never written or read, and
 //! inside a block the entries above the diagonal are zero.
 
@@ -9,7 +11,7 @@ use rayon::prelude::*;
 
 use super::float::Float;
 use super::gemm::{Mat, MatMut, Shared, gemm};
-use super::lanes::{largest, map2, sum1, sum2, sum4, update0, update1, update3};
+use super::lanes::{largest, map2, sum2, sum4, update0, update0_sum3, update1, update3};
 use super::storage::{Input, output, unfilled};
 use crate::kernels::attention::Heads;
 use crate::simd;
@@ -96,16 +98,18 @@ fn square<E: Float>(all: &[E], index: usize, seq: usize) -> &[E] {
     &all[index * seq * seq..(index + 1) * seq * seq]
 }
 
-pub fn attention<E: Float>(qkv: FlexTensor, heads: Heads) -> (FlexTensor, FlexTensor) {
+pub fn attention<E: Float>(qkv: FlexTensor, heads: Heads) -> (FlexTensor, FlexTensor, FlexTensor) {
     let qkv = Input::<E>::new(qkv);
     let Heads { batch, seq, n_head } = heads;
     let (n, c) = (qkv.dim(0), qkv.dim(1) / 3);
     let d = c / n_head;
     let scale = E::of(1.0 / (d as f64).sqrt());
     let mut p = unfilled::<E>(batch * n_head * seq * seq);
+    let mut statistics = unfilled::<E>(batch * n_head * seq * 3);
     let mut out = unfilled::<E>(n * c);
     let shared = Shared::new(&mut out);
-    p.par_chunks_mut(seq * seq).enumerate().for_each(|(index, p)| {
+    let tasks = p.par_chunks_mut(seq * seq).zip(statistics.par_chunks_mut(seq * 3));
+    tasks.enumerate().for_each(|(index, (p, statistics))| {
         let place = place(index, 1, heads, d);
         let (q, k, v) = (place.q(qkv.get()), place.k(qkv.get()), place.v(qkv.get()));
         for (start, rows, cols) in blocks(seq) {
@@ -117,8 +121,9 @@ pub fn attention<E: Float>(qkv: FlexTensor, heads: Heads) -> (FlexTensor, FlexTe
                 q.slice(start, rows),
                 k.slice(0, cols).t(),
             );
-            for (i, row) in block.chunks_exact_mut(seq).enumerate() {
-                softmax(&mut row[..cols], start + i + 1);
+            let statistics = statistics[start * 3..].chunks_exact_mut(3);
+            for (i, (row, statistics)) in block.chunks_exact_mut(seq).zip(statistics).enumerate() {
+                statistics.copy_from_slice(&softmax(&mut row[..cols], start + i + 1));
             }
             // SAFETY: one task per place
             #[allow(unsafe_code)]
@@ -126,22 +131,29 @@ pub fn attention<E: Float>(qkv: FlexTensor, heads: Heads) -> (FlexTensor, FlexTe
             gemm(out, false, E::ONE, Mat::new(block, rows, cols, seq), v.slice(0, cols));
         }
     });
-    (output(out, [n, c]), output(p, [batch, n_head, seq, seq]))
+    (output(out, [n, c]), output(p, [batch, n_head, seq, seq]), output(statistics, [batch, n_head, seq, 3]))
 }
 
-/// Softmax of the first `len` numbers; zeros behind them.
-fn softmax<E: Float>(row: &mut [E], len: usize) {
+/// Softmax of the first `len` numbers; zeros behind them. Returns its entropy, and the largest and the
+/// Euclidean norm of the numbers it was taken of.
+fn softmax<E: Float>(row: &mut [E], len: usize) -> [E; 3] {
     simd::dispatch(
         #[inline(always)]
         || {
             let (row, rest) = row.split_at_mut(len);
             let top = largest(row);
-            update0(row, |x| (x - top).exp());
-            let scale = E::ONE / sum1(row, |x| x);
+            let [total, moment, square] = update0_sum3(row, |x| {
+                let e = (x - top).exp();
+                (e, [e, e * (x - top), x * x])
+            });
+            let scale = E::ONE / total;
             update0(row, |x| x * scale);
             rest.fill(E::ZERO);
+            // log Z minus the mean logit, both relative to the largest
+            let entropy = E::of(total.wide().ln() - moment.wide() / total.wide());
+            [entropy.larger(E::ZERO), top, square.sqrt()]
         },
-    );
+    )
 }
 
 pub fn tangent<E: Float>(

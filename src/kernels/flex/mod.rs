@@ -17,6 +17,7 @@ mod gemm;
 mod lanes;
 mod layer_norm;
 mod linear;
+mod residual;
 mod storage;
 
 use burn::backend::Flex;
@@ -118,7 +119,7 @@ impl Kernels for Flex {
         by_dtype!(first, E => gelu::backward_tangent::<E>(first, bend, x_dot, g_y_dot))
     }
 
-    fn attention(qkv: F, heads: Heads) -> (F, F) {
+    fn attention(qkv: F, heads: Heads) -> (F, F, F) {
         by_dtype!(qkv, E => attention::attention::<E>(qkv, heads))
     }
 
@@ -143,6 +144,10 @@ impl Kernels for Flex {
         by_dtype!(qkv, E => attention::backward_tangent::<E>(
             qkv, p, pull, g_out, qkv_dot, p_dot, g_out_dot, heads
         ))
+    }
+
+    fn residual(x: F, middle: F, y: F) -> F {
+        by_dtype!(x, E => residual::residual::<E>(x, middle, y))
     }
 
     fn embedding(tokens: F, wte: F, wpe: F, seq: usize) -> F {

@@ -24,6 +24,8 @@ pub struct Kept {
     qkv: Tensor<2>,
     p: Tensor<4>,
     out: Tensor<2>,
+    /// Entropy, largest logit and norm of the logits of each row, (B, H, T, 3).
+    pub statistics: Tensor<4>,
 }
 
 impl Kept {
@@ -53,9 +55,9 @@ impl Attention<Tensor<2>, Tensor<1>> {
     /// y (N, C) of x (N, C), joined to the residual stream.
     pub fn forward(&self, x: Tensor<2>, heads: Heads, residual: &Tensor<2>) -> (Tensor<2>, Kept) {
         let qkv = self.c_attn.forward(&x, None);
-        let (out, p) = kernel::attention(&qkv, heads);
+        let (out, p, statistics) = kernel::attention(&qkv, heads);
         let y = self.c_proj.forward(&out, Some(residual));
-        (y, Kept { x, qkv, p, out })
+        (y, Kept { x, qkv, p, out, statistics })
     }
 
     /// ẏ (N, K, C), joined to the tangent of the residual stream.

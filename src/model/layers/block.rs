@@ -7,6 +7,7 @@ use super::layer_norm::{self, LayerNorm};
 use super::mlp::{self, Mlp};
 use crate::config::Activation;
 use crate::kernels::attention::Heads;
+use crate::kernels::residual::residual;
 
 /// The four layers of a block, or K tangents of them; field names as in nanoGPT.
 #[derive(Debug, Clone)]
@@ -33,14 +34,20 @@ pub struct Shape {
     pub activation: Activation,
     /// Added to the variance in the norms.
     pub eps: f64,
+    /// Whether the residual stream is measured on the way.
+    pub residual: bool,
 }
 
 /// What the forward pass keeps.
 pub struct Kept {
     ln_1: layer_norm::Kept,
-    attn: attention::Kept,
+    /// Of the attention layer.
+    pub attn: attention::Kept,
     ln_2: layer_norm::Kept,
     mlp: mlp::Kept,
+    /// Where it was asked for, the mean squares (N, 3) of the stream that enters the block, of what attention
+    /// adds to it and of what the MLP adds to that.
+    pub residual: Option<Tensor<2>>,
 }
 
 impl Kept {
@@ -71,10 +78,11 @@ impl Block<Tensor<2>, Tensor<1>> {
     /// The residual stream after the block, (N, C).
     pub fn forward(&self, x: &Tensor<2>, shape: Shape, curvature: bool) -> (Tensor<2>, Kept) {
         let (h, ln_1) = self.ln_1.forward(x, shape.eps);
-        let (x, attn) = self.attn.forward(h, shape.heads, x);
-        let (h, ln_2) = self.ln_2.forward(&x, shape.eps);
-        let (x, mlp) = self.mlp.forward(h, shape.activation, curvature, &x);
-        (x, Kept { ln_1, attn, ln_2, mlp })
+        let (middle, attn) = self.attn.forward(h, shape.heads, x);
+        let (h, ln_2) = self.ln_2.forward(&middle, shape.eps);
+        let (y, mlp) = self.mlp.forward(h, shape.activation, curvature, &middle);
+        let residual = shape.residual.then(|| residual(x, &middle, &y));
+        (y, Kept { ln_1, attn, ln_2, mlp, residual })
     }
 
     /// The tangent of the residual stream after the block, (N, K, C).

@@ -1,0 +1,178 @@
+//! Attention: how spread out it is, how large its logits are, and what feeds it.
+//!
+//! **What.** Of every head the entropy −Σ p ln p of its softmax rows, in nats (`attention/entropy`, the mean over
+//! sequences and all rows, the first included), the same over the logarithm of the row's length
+//! (`entropy_normalized`, first row skipped), its quantiles over rows, the share of rows that have collapsed, the
+//! largest logit, the least entropy that logits of these norms allow, and the spectrum of W_qᵀ W_k, whose
+//! concentration precedes collapse. Beside them the log-normaliser of the output logits and the size of the
+//! residual stream and of what each layer adds to it.
+//!
+//! **Formulas.** Row i attends to T = i + 1 keys with logits s = q·k/√d: H = ln Σ e^s − Σ p s ≤ ln T, and
+//! H ≥ ln(1 + (T−1) β) + σ √(T(T−1)) β/(1 + (T−1) β) with σ = ‖s‖, β = exp(−σ √(T/(T−1))). At small weights a head
+//! starts at ln(T!)/T.
+//!
+//! **Estimator and error.** Exact on the batch; no randomness. What varies is the batch.
+//!
+//! **Cost.** One forward pass, whose softmax has the sums in hand; W_qᵀ W_k two eigenproblems of size d per head.
+//!
+//! **References.** Zhai et al. 2023, arXiv 2303.06296 (entropy collapse and the bound); Wortsman et al. 2023, arXiv
+//! 2309.14322 (attention logits and the output log-normaliser); Takase et al. 2023, arXiv 2312.16903 (residual
+//! stream against layer outputs).
+
+mod qk;
+mod rows;
+
+use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::error::{Error, Result};
+use crate::observer::Observer;
+use crate::row::Row;
+use crate::snapshot::Snapshot;
+use crate::step::{Step, Wanted};
+
+pub use qk::rows as qk_rows;
+pub use rows::rows;
+
+/// Entropy, logits and the residual stream.
+pub struct Attention;
+
+const QUANTITIES: &[Quantity] = &[
+    Quantity {
+        name: "attention/entropy",
+        unit: "nats",
+        about: "entropy of the softmax, mean over sequences and all rows; without layer and head, over all heads",
+    },
+    Quantity {
+        name: "attention/entropy_normalized",
+        unit: "",
+        about: "each row's entropy over the logarithm of its length, mean over all rows but the first",
+    },
+    Quantity {
+        name: "attention/entropy_quantile",
+        unit: "nats",
+        about: "quantile over sequences and rows of the row's entropy; parameter is the level",
+    },
+    Quantity {
+        name: "attention/entropy_bound",
+        unit: "nats",
+        about: "least entropy that logits of the row's length and norm allow, mean over rows",
+    },
+    Quantity {
+        name: "attention/collapsed_fraction",
+        unit: "",
+        about: "share of rows but the first whose normalised entropy is below the parameter",
+    },
+    Quantity {
+        name: "attention/max_logit",
+        unit: "nats",
+        about: "largest logit q·k/√d of a key that is not masked",
+    },
+    Quantity {
+        name: "attention/qk_sigma1", unit: "", about: "largest singular value of W_qᵀ W_k of a head"
+    },
+    Quantity {
+        name: "attention/qk_energy_share",
+        unit: "",
+        about: "its square over the sum of squares of all singular values",
+    },
+    Quantity {
+        name: "logits/log_z",
+        unit: "nats",
+        about: "logarithm of the softmax's normaliser at the output, mean over tokens",
+    },
+    Quantity {
+        name: "residual/rms",
+        unit: "",
+        about: "root mean square, over tokens and channels, of the residual stream that enters a block",
+    },
+    Quantity {
+        name: "residual/attention_rms",
+        unit: "",
+        about: "root mean square of what a block's attention adds to the stream",
+    },
+    Quantity {
+        name: "residual/mlp_rms",
+        unit: "",
+        about: "root mean square of what a block's MLP adds to the stream",
+    },
+];
+
+const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "collapsed-below",
+        value: "SHARE",
+        default: "0.05",
+        repeatable: false,
+        help: "Normalised entropy below which a row of attention has collapsed",
+    },
+    OptionSpec {
+        name: "qk-every",
+        value: "N",
+        default: "10",
+        repeatable: false,
+        help: "In training, updates between spectra of W_qᵀ W_k; 0 is off",
+    },
+];
+
+fn collapsed_below(options: &Options) -> Result<f64> {
+    let share: f64 = options.get("collapsed-below")?;
+    if !(0.0..=1.0).contains(&share) {
+        return Err(Error::usage(format!("--collapsed-below {share} must be between 0 and 1")));
+    }
+    Ok(share)
+}
+
+impl Analysis for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn about(&self) -> &'static str {
+        "Entropy and logits of every attention head, and the size of the residual stream"
+    }
+
+    fn example(&self) -> &'static str {
+        "warmlab attention --run runs/warm --steps 1,10,100"
+    }
+
+    fn quantities(&self) -> &'static [Quantity] {
+        QUANTITIES
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        OPTIONS
+    }
+
+    fn notes(&self) -> &'static str {
+        "entropies in nats; rows are query positions of all sequences, row i sees i+1 keys; logits are q.k/sqrt(d) \
+         inside the causal mask; rows without layer and head are means over heads, max_logit the largest; n: rows, \
+         tokens, or singular values"
+    }
+
+    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
+        let collapsed_below = collapsed_below(options)?;
+        observer.check()?;
+        let plan = snapshot.plan(0, 0, 0)?;
+        let statistics = snapshot.gpt()?.statistics(snapshot.batch(), plan.micro_batch)?;
+        let mut rows = rows(&statistics, collapsed_below);
+        rows.extend(qk_rows(snapshot.config(), &snapshot.checkpoint().parameters)?);
+        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+    }
+
+    fn tracks(&self) -> bool {
+        true
+    }
+
+    fn wants(&self, _update: u64, _options: &Options) -> Result<Wanted> {
+        Ok(Wanted { statistics: true, ..Wanted::default() })
+    }
+
+    fn at_step(&self, step: &Step, options: &Options) -> Result<Vec<Row>> {
+        let every: u64 = options.get("qk-every")?;
+        let t = step.update.step;
+        let due = every > 0 && (t == 1 || t.is_multiple_of(every));
+        let spectra = if due { qk_rows(step.config, step.parameters)? } else { vec![] };
+        let below = collapsed_below(options)?;
+        let seen = step.statistics.map(|statistics| rows(statistics, below)).unwrap_or_default();
+        Ok(step.stamp(seen, spectra))
+    }
+}

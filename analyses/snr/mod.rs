@@ -1,0 +1,267 @@
+//! How much of a gradient is signal.
+//!
+//! **What.** Of the gradients g_i of single sequences: tr Σ, their covariance's trace; ‖G‖², the squared mean;
+//! φ = ‖G‖²/tr Σ; and the simple noise scale B = tr Σ/‖G‖², the batch size in sequences at which noise and signal
+//! are equal. For the whole model, per layer, per tensor, and for the layer norms alone, which tell the rest. With
+//! products with the Hessian also B = tr(HΣ)/(GᵀHG), the batch size that matters to one step of descent. Early in
+//! training φ is high, batches agree, and updates change what the model represents fast.
+//!
+//! **Formulas.** tr Σ = Σ‖g_i − ḡ‖²/(B−1), ‖G‖² = ‖ḡ‖² − tr Σ/B. From optimizer state alone, with r = ‖m̂‖²/Σv̂
+//! (v̂ is Adam's own mean of g²) and c_t = (1−β1)(1+β1^t)/((1+β1)(1−β1^t)), φ of a training batch is (r−c_t)/(1−r).
+//!
+//! **Estimator and error.** Unbiased; one jackknife standard error over sequences. Numerator and denominator are
+//! estimated apart. Where ‖G‖² is not two standard errors above 0, the status is unresolved.
+//!
+//! **Cost.** Two gradients of the batch: its own, and each sequence's; a product with the Hessian per sequence
+//! and one more, unless `--no-curvature`. No gradient but the current one is kept.
+//!
+//! **References.** McCandlish et al. 2018, arXiv 1812.06162 (both noise scales); Gray et al. 2024, arXiv 2411.00999
+//! (layer norms tell the total); Kosson, Messmer and Jaggi 2024, arXiv 2410.23922 (φ and warmup).
+
+mod rows;
+mod samples;
+
+use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::config::GptConfig;
+use crate::error::{Error, Result};
+use crate::linalg::LinearOperator;
+use crate::observer::Observer;
+use crate::operator::{self, Curvature, Hessian, Scope};
+use crate::row::Row;
+use crate::run::OptimizerState;
+use crate::snapshot::Snapshot;
+use crate::stats::noise::Moments;
+use crate::step::Step;
+use crate::values::Values;
+use crate::vectors::Vectors;
+
+pub use rows::{cosine, curvature, microbatch, momentum, noise};
+pub use samples::TensorMoments;
+
+/// Signal and noise of gradients.
+pub struct Snr;
+
+const QUANTITIES: &[Quantity] = &[
+    Quantity {
+        name: "snr/trace_covariance",
+        unit: "nats²",
+        about: "tr Σ: trace of the covariance of the gradients of single sequences",
+    },
+    Quantity {
+        name: "snr/mean_gradient_sq",
+        unit: "nats²",
+        about: "‖G‖²: squared norm of the expected gradient, without the part that is noise",
+    },
+    Quantity { name: "snr/phi", unit: "", about: "‖G‖²/tr Σ: signal-to-noise ratio of one sequence" },
+    Quantity {
+        name: "snr/noise_scale",
+        unit: "sequences",
+        about: "tr Σ/‖G‖²: batch size at which noise and signal are equal",
+    },
+    Quantity {
+        name: "snr/noise_scale_curvature",
+        unit: "sequences",
+        about: "tr(HΣ)/(GᵀHG): the same as the Hessian weighs it",
+    },
+    Quantity {
+        name: "snr/phi_microbatch",
+        unit: "",
+        about: "‖G‖²/tr Σ of one sequence, from the gradients of micro-batches",
+    },
+    Quantity {
+        name: "snr/phi_momentum",
+        unit: "",
+        about: "‖G‖²/tr Σ of one training batch, from ‖m̂‖² over Adam's mean of ‖g‖² alone",
+    },
+    Quantity {
+        name: "snr/gradient_momentum_cos",
+        unit: "",
+        about: "cosine between the gradient of the batch and the first moment after N updates",
+    },
+];
+
+const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "micro-batches",
+        value: "M",
+        default: "0",
+        repeatable: false,
+        help: "Estimate φ from M micro-batches too; M divides the batch",
+    },
+    OptionSpec {
+        name: "no-curvature",
+        value: "",
+        default: "",
+        repeatable: false,
+        help: "Skip the noise scale that takes products with the Hessian",
+    },
+];
+
+impl Analysis for Snr {
+    fn name(&self) -> &'static str {
+        "snr"
+    }
+
+    fn about(&self) -> &'static str {
+        "Signal-to-noise ratio and noise scale of the gradient, from exact per-sequence gradients"
+    }
+
+    fn example(&self) -> &'static str {
+        "warmlab snr --ckpt step_500 --batch-size 32 --micro-batches 4"
+    }
+
+    fn quantities(&self) -> &'static [Quantity] {
+        QUANTITIES
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        OPTIONS
+    }
+
+    fn notes(&self) -> &'static str {
+        "samples are sequences, each with its mean loss over tokens; uncertainty: one jackknife standard error over \
+         samples; unresolved: the squared mean gradient is not two standard errors above 0; a tied embedding is \
+         counted once, its gradient the sum of both uses; phi_momentum is per training batch, others per sequence; \
+         n: samples"
+    }
+
+    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
+        let batch = snapshot.batch();
+        let count = batch.batch_size();
+        if count < 2 {
+            return Err(Error::usage_hint("one sequence has no covariance", "use --batch-size 8 or more"));
+        }
+        let micro_batches: usize = options.get("micro-batches")?;
+        if micro_batches == 1 || micro_batches > 0 && !count.is_multiple_of(micro_batches) {
+            return Err(Error::usage(format!(
+                "--micro-batches {micro_batches} must be 2 or more and divide the {count} sequences of the batch"
+            )));
+        }
+        let plan = snapshot.plan(1, 4, 4)?;
+        let curvature = snapshot.curvature(&plan)?;
+        let with_hessian = !options.is_on("no-curvature");
+        let samples = Samples::draw(snapshot, curvature, micro_batches, with_hessian, observer)?;
+
+        let mut rows = Vec::new();
+        let adam = snapshot.optimizer();
+        for scope in scopes(snapshot.config())? {
+            let mut here = Vec::new();
+            here.extend(samples.sequences.within(&scope.ranges).noise(1.0).iter().flat_map(noise));
+            let size = count.checked_div(micro_batches).unwrap_or(1) as f64;
+            here.extend(samples.pieces.within(&scope.ranges).noise(size).iter().map(microbatch));
+            here.extend(
+                adam.map(|o| from_optimizer(o, curvature, snapshot.step(), &scope)).unwrap_or_default(),
+            );
+            rows.extend(
+                here.into_iter().map(|row| Row { layer: scope.layer, ..row.scope(scope.name.as_str()) }),
+            );
+        }
+        rows.extend(samples.hessian.noise(1.0).iter().map(self::curvature));
+        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+    }
+
+    fn tracks(&self) -> bool {
+        true
+    }
+
+    fn at_step(&self, step: &Step, _options: &Options) -> Result<Vec<Row>> {
+        let update = step.update;
+        let (t, beta1, beta2) = (update.step, update.hyper.beta1, update.hyper.beta2);
+        let correction = |beta: f64| 1.0 - beta.powf(t as f64);
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        let total = update.total();
+        let parts = update.parts.iter().map(|(part, sums)| (part.name.clone(), sums));
+        for (scope, s) in std::iter::once(("all".into(), &total)).chain(parts) {
+            if s.mm > 0.0 && s.gg > 0.0 {
+                let cos = s.mg / (s.mm * s.gg).sqrt();
+                before.push(Row::new("snr/gradient_momentum_cos", cos).n(s.n as u64).scope(scope.clone()));
+            }
+            // ‖m‖² after the update, from the sums before it
+            let rest = 1.0 - beta1;
+            let m_sq = beta1 * beta1 * s.mm + 2.0 * beta1 * rest * s.mg + rest * rest * s.gg;
+            let (m_hat_sq, v_hat) = (m_sq / correction(beta1).powi(2), s.v / correction(beta2));
+            after.push(momentum(m_hat_sq, v_hat, beta1, t).n(s.n as u64).scope(scope));
+        }
+        Ok(step.stamp(before, after))
+    }
+}
+
+/// The whole model, its layers, its tensors, and its layer norms.
+fn scopes(config: &GptConfig) -> Result<Vec<Scope>> {
+    let mut scopes = operator::scopes("all", config)?;
+    let norms = operator::scopes(r"\.ln_(1|2|f)\.", config)?;
+    scopes.extend(norms.into_iter().map(|s| Scope { name: "layer_norm".into(), layer: None, ..s }));
+    scopes.extend(operator::scopes("layers", config)?);
+    scopes.extend(operator::scopes("blocks", config)?);
+    Ok(scopes)
+}
+
+/// The moments of everything that was drawn.
+struct Samples {
+    sequences: TensorMoments,
+    pieces: TensorMoments,
+    /// Of sequences, in the metric of the Hessian.
+    hessian: Moments,
+}
+
+impl Samples {
+    /// One sequence after the other.
+    fn draw(
+        snapshot: &Snapshot,
+        curvature: &Curvature,
+        micro_batches: usize,
+        with_hessian: bool,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let (gpt, mean) = (curvature.gpt(), curvature.gradient());
+        let parameters = || gpt.layout().parameters().to_vec();
+        let (mut sequences, mut pieces) =
+            (TensorMoments::new(parameters()), TensorMoments::new(parameters()));
+        let mut hessian = Moments::default();
+        let n = mean.len();
+        let product = |v: Values| Hessian(curvature).apply(&Vectors::new(v, n)).map(Vectors::into_values);
+        let curved_mean = if with_hessian { Some(product(mean.clone())?) } else { None };
+        let count = snapshot.batch().batch_size();
+        let size = count.checked_div(micro_batches).unwrap_or(0);
+        let mut piece = Vectors::zeros(1, n, mean.dtype());
+        for (i, sequence) in snapshot.batch().micro_batches(1).iter().enumerate() {
+            observer.check()?;
+            observer.progress(i as u64, count as u64, "gradients of sequences");
+            let (_, gradient) = gpt.gradient(sequence, 1)?;
+            sequences.push(&gradient, mean);
+            if let Some(curved_mean) = &curved_mean {
+                let curved = product(gradient.clone())?;
+                hessian.push(gradient.dot(&curved, 0..n), gradient.dot(curved_mean, 0..n));
+            }
+            if size > 0 {
+                piece.add(&Vectors::new(gradient, n));
+                if (i + 1).is_multiple_of(size) {
+                    pieces.push(&scaled(piece.values(), 1.0 / size as f64), mean);
+                    piece = Vectors::zeros(1, n, mean.dtype());
+                }
+            }
+        }
+        Ok(Samples { sequences, pieces, hessian })
+    }
+}
+
+fn scaled(values: &Values, factor: f64) -> Values {
+    match values {
+        Values::F32(v) => Values::F32(v.iter().map(|x| x * factor as f32).collect()),
+        Values::F64(v) => Values::F64(v.iter().map(|x| x * factor).collect()),
+    }
+}
+
+/// What Adam's state says of a scope, as far as the checkpoint has it and updates were made.
+fn from_optimizer(o: &OptimizerState, curvature: &Curvature, step: u64, scope: &Scope) -> Vec<Row> {
+    let Some(m) = o.exp_avg.as_ref().filter(|_| step > 0) else { return vec![] };
+    let mut rows: Vec<Row> = cosine(curvature.gradient(), m, &scope.ranges).into_iter().collect();
+    if let Some(v) = &o.exp_avg_sq {
+        let correction = |beta: f64| 1.0 - beta.powf(step as f64);
+        let m_sq: f64 = scope.ranges.iter().map(|r| m.dot(m, r.clone())).sum();
+        let v_sum: f64 = scope.ranges.iter().flat_map(Clone::clone).map(|i| v.get(i)).sum();
+        let m_hat_sq = m_sq / correction(o.beta1).powi(2);
+        rows.push(momentum(m_hat_sq, v_sum / correction(o.beta2), o.beta1, step).n(scope.n() as u64));
+    }
+    rows
+}

@@ -1,0 +1,111 @@
+//! What a forward pass says besides the loss: the softmax rows of every attention head, the residual stream,
+//! and the head's normaliser.
+//!
+//! All of it falls out of passes that run anyway (entropy is log Z minus the mean logit, from the softmax's own
+//! sums), but for the residual stream, which is read once more, and only when it is asked for.
+
+use burn::tensor::{DType, Tensor};
+
+use super::gpt::Forward;
+use crate::config::GptConfig;
+
+/// One row of one head's softmax: query position i sees keys 0 to i.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RowStatistics {
+    /// −Σ p ln p, nats.
+    pub entropy: f64,
+    /// The largest logit q·k/√d among the keys seen.
+    pub largest_logit: f64,
+    /// Euclidean norm of the logits of the keys seen.
+    pub logit_norm: f64,
+}
+
+/// One block of the model.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct LayerStatistics {
+    /// (B, H, T).
+    rows: Vec<RowStatistics>,
+    /// Sums over tokens of the three mean squares of the residual stream.
+    residual: [f64; 3],
+}
+
+/// What was seen in the forward passes of one batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForwardStatistics {
+    seq: usize,
+    n_head: usize,
+    layers: Vec<LayerStatistics>,
+    /// Sum of log Z over tokens.
+    log_z: f64,
+    tokens: usize,
+}
+
+impl ForwardStatistics {
+    /// Of no pass yet, for sequences of `seq` tokens.
+    pub(super) fn new(seq: usize, config: &GptConfig) -> Self {
+        let layers = vec![LayerStatistics::default(); config.n_layer];
+        ForwardStatistics { seq, n_head: config.n_head, layers, log_z: 0.0, tokens: 0 }
+    }
+
+    /// Joins what one forward pass saw.
+    pub(super) fn add(&mut self, forward: &Forward) {
+        self.log_z += numbers(&forward.head.lse).iter().sum::<f64>();
+        self.tokens += forward.nll.len();
+        for (layer, block) in self.layers.iter_mut().zip(&forward.blocks) {
+            let rows = numbers(&block.attn.statistics);
+            layer.rows.extend(rows.as_chunks().0.iter().map(|&[entropy, largest_logit, logit_norm]| {
+                RowStatistics { entropy, largest_logit, logit_norm }
+            }));
+            for token in block.residual.iter().flat_map(|r| numbers(r).as_chunks::<3>().0.to_vec()) {
+                layer.residual = std::array::from_fn(|i| layer.residual[i] + token[i]);
+            }
+        }
+    }
+
+    /// T.
+    pub fn seq(&self) -> usize {
+        self.seq
+    }
+
+    /// B·T.
+    pub fn num_tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Blocks.
+    pub fn n_layer(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Heads per block.
+    pub fn n_head(&self) -> usize {
+        self.n_head
+    }
+
+    /// The rows of one head, sequence after sequence, (B·T): row r has query position r modulo T.
+    pub fn rows(&self, layer: usize, head: usize) -> Vec<RowStatistics> {
+        let sequences = self.layers[layer].rows.chunks(self.seq).skip(head).step_by(self.n_head);
+        sequences.flatten().copied().collect()
+    }
+
+    /// Mean over tokens of log Σ exp z of the logits z, nats.
+    pub fn log_z(&self) -> f64 {
+        self.log_z / self.tokens as f64
+    }
+
+    /// Root mean square, over tokens and channels, of the stream that enters block `layer`, of what attention
+    /// adds to it, and of what the MLP adds to that.
+    pub fn residual_rms(&self, layer: usize) -> [f64; 3] {
+        self.layers[layer].residual.map(|square| (square / self.tokens as f64).sqrt())
+    }
+}
+
+/// A tensor's numbers, widened.
+fn numbers<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
+    let data = tensor.to_data();
+    match data.dtype() {
+        DType::F32 => data.as_slice::<f32>().map(|v| v.iter().map(|&x| f64::from(x)).collect()),
+        _ => data.as_slice::<f64>().map(<[f64]>::to_vec),
+    }
+    .expect("the kernels compute in f32 and f64")
+}
