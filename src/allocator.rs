@@ -18,6 +18,14 @@ pub fn keep_freed_memory() {
     unsafe { mi_option_set(PURGE_DELAY, -1) };
 }
 
+/// Returns freed memory to the system, for work that fills the memory it may use: blocks of many sizes
+/// otherwise add up to more than is ever in use at a time (a third more for 124M parameters).
+#[allow(unsafe_code)]
+pub fn return_freed_memory() {
+    // SAFETY: sets a number that the allocator reads; any value at any time is allowed
+    unsafe { mi_option_set(PURGE_DELAY, 0) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use crate::allocator;
 use crate::config::GptConfig;
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -113,6 +114,9 @@ impl Snapshot {
     pub fn curvature(&self, plan: &Plan) -> Result<&Curvature> {
         if let Some(curvature) = self.curvature.get() {
             return Ok(curvature);
+        }
+        if plan.bytes > self.settings.memory / 2 {
+            allocator::return_freed_memory();
         }
         let curvature = Curvature::new(self.gpt()?, &self.batch, plan.micro_batch, plan.keep)?;
         Ok(self.curvature.get_or_init(|| curvature))
