@@ -41,9 +41,7 @@ pub const QUANTITIES: &[Quantity] = &[
         unit: "nats",
         about: "tr A by Hutch++; per block by Hutchinson (--trace)",
     },
-    Quantity {
-        name: "{operator}/frobenius_sq", unit: "nats²", about: "‖A‖_F² by Hutchinson (--trace)"
-    },
+    Quantity { name: "{operator}/frobenius_sq", unit: "nats²", about: "‖A‖_F² by Hutch++ (--trace)" },
     Quantity {
         name: "{operator}/diagonal_sq",
         unit: "nats²",

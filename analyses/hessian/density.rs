@@ -5,6 +5,9 @@
 //! is reported. Distances between blocks follow Zhang et al. 2024 (arXiv 2402.16788): heterogeneous blocks
 //! are what Adam handles and SGD does not. Here each density is scaled by its largest |node| and smoothed with
 //! a width of a hundredth of that before they are compared.
+//!
+//! Errors are one standard error over probes. High moments of a spectrum with outliers are skewed: intervals of
+//! theirs cover less than they say; `--trace` estimates the first two with the outliers taken out.
 
 use crate::linalg::Measure;
 use crate::row::Row;

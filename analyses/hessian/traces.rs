@@ -26,26 +26,22 @@ pub fn rows(
     let parameters = if scope.name == "all" { snapshot.config().parameters() } else { vec![] };
     let ranges: Vec<_> = parameters.iter().map(|p| p.range()).collect();
     let samples = trace::hutchinson(matrix, probes, group, &ranges, random, observer)?;
-    let (exact, rest, matvecs) = trace::hutch_plus_plus(matrix, probes, group, random, observer)?;
-    let estimate = |name: &str, samples: &[f64], shift: f64| {
-        let (mean, error) = stats::mean_and_error(samples)?;
-        let row = Row::new(format!("{prefix}/{name}"), shift + mean).uncertainty(error);
-        Some(row.n(samples.len() as u64))
+    let (sum, square, matvecs) = trace::hutch_plus_plus(matrix, probes, group, random, observer)?;
+    let row = |name: &str, estimate: Option<(f64, f64)>, n: usize| {
+        let (value, error) = estimate?;
+        Some(Row::new(format!("{prefix}/{name}"), value).uncertainty(error).n(n as u64))
     };
+    known.trace = sum.mean_and_error().map(|(value, error)| (value, Some(error)));
+    known.frobenius_sq = square.mean_and_error().map(|(value, error)| (value, Some(error)));
     let mut rows = Vec::new();
-    if let Some(row) = estimate("trace", &rest, exact) {
-        known.trace = row.value.map(|value| (value, row.uncertainty));
-        rows.push(row.n(matvecs as u64));
-    }
-    if let Some(row) = estimate("frobenius_sq", &samples.frobenius_sq, 0.0) {
-        known.frobenius_sq = row.value.map(|value| (value, row.uncertainty));
-        rows.push(row);
-    }
-    rows.extend(estimate("diagonal_sq", &samples.diagonal_sq, 0.0));
+    rows.extend(row("trace", sum.mean_and_error(), matvecs));
+    rows.extend(row("frobenius_sq", square.mean_and_error(), matvecs));
+    let pairs = &samples.diagonal_sq;
+    rows.extend(row("diagonal_sq", stats::mean_and_error(pairs), pairs.len()));
     for (parameter, block) in parameters.iter().zip(&samples.blocks) {
         let layer = parameter.layer().map(|layer| layer as u32);
-        let row = estimate("trace", block, 0.0).map(|row| row.scope(parameter.name.as_str()));
-        rows.extend(row.map(|row| Row { layer, ..row }));
+        let row = row("trace", stats::mean_and_error(block), block.len());
+        rows.extend(row.map(|row| Row { layer, ..row.scope(parameter.name.as_str()) }));
     }
     Ok(rows)
 }

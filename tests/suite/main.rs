@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
 
 mod architecture;
+mod calibration;
 mod closed_form;
 mod command_line;
 mod conformance;

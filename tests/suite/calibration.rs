@@ -1,0 +1,197 @@
+//! Estimates that come with errors, against the truth: intervals must cover it as often as they say, on the
+//! Hessian of a real network, and quantities derived from them must be those of the dense matrix.
+
+use warmlab::analyses::ANALYSES;
+use warmlab::analysis::{Analysis, Options};
+use warmlab::data::read_batch;
+use warmlab::linalg::operator::DenseOperator;
+use warmlab::linalg::{LinearOperator, dense, quadrature, trace};
+use warmlab::observer::Silent;
+use warmlab::operator::{Curvature, Hessian, Keep};
+use warmlab::random::stream;
+use warmlab::row::Row;
+use warmlab::run;
+use warmlab::settings::Settings;
+use warmlab::snapshot::Snapshot;
+use warmlab::stats::{jackknife, mean_and_error, student_factor};
+use warmlab::values::DType;
+
+use crate::support::references;
+
+fn snapshot(path: &std::path::Path) -> Snapshot {
+    let checkpoint = run::open(path, DType::F64).unwrap();
+    let batch = read_batch(&path.join("batch.safetensors")).unwrap();
+    let device = Default::default();
+    let settings = Settings { dtype: DType::F64, device, micro_batch: None, memory: 4 << 30, seed: 1 };
+    Snapshot::new(checkpoint, batch, settings)
+}
+
+/// The Hessian of a reference checkpoint as a matrix in memory, so that hundreds of probes cost little.
+fn matrix(path: &std::path::Path) -> DenseOperator {
+    let snapshot = snapshot(path);
+    let batch = snapshot.batch();
+    let curvature = Curvature::new(snapshot.gpt().unwrap(), batch, batch.batch_size(), Keep::Kept).unwrap();
+    let (matrix, asymmetry) = dense::to_dense(&Hessian(&curvature), 32, &Silent).unwrap();
+    assert!(asymmetry < 1e-12);
+    DenseOperator { matrix: (&matrix + &matrix.t()) / 2.0 }
+}
+
+/// The share of 200 seeds whose 95% interval holds the truth.
+fn coverage(truth: f64, probes: usize, estimate: impl Fn(u64) -> (f64, f64)) -> f64 {
+    let factor = student_factor(probes, 0.95);
+    let covered = (0..200).filter(|seed| {
+        let (value, error) = estimate(*seed);
+        (value - truth).abs() <= factor * error
+    });
+    covered.count() as f64 / 200.0
+}
+
+#[test]
+fn intervals_cover_the_truth_as_often_as_they_say() {
+    let probes = 10;
+    // binomial spread of 200 draws at 95% is 1.5%; four of those below, and the heavy tail of chi-squares
+    let fair = 0.88..=0.995;
+    let path = &references()[1];
+    let operator = matrix(path);
+    let n = operator.n() as f64;
+    let eigenvalues = dense::eigh(&operator.matrix).unwrap().0;
+    let power = |k: i32| eigenvalues.iter().map(|x| x.powi(k)).sum::<f64>();
+    let samples = |seed: u64| {
+        let random = &mut stream(seed, 0, "calibration");
+        trace::hutchinson(&operator, probes, probes, &[], random, &Silent).unwrap()
+    };
+    let found = coverage(power(1), probes, |seed| mean_and_error(&samples(seed).trace).unwrap());
+    assert!(fair.contains(&found), "trace: {found}");
+    let sketched: Vec<_> = (0..200)
+        .map(|seed| {
+            let random = &mut stream(seed, 0, "sketch");
+            trace::hutch_plus_plus(&operator, probes, probes, random, &Silent).unwrap()
+        })
+        .collect();
+    let found = coverage(power(1), probes, |seed| sketched[seed as usize].0.mean_and_error().unwrap());
+    assert!(fair.contains(&found), "Hutch++ trace: {found}");
+    let found = coverage(power(2), probes, |seed| sketched[seed as usize].1.mean_and_error().unwrap());
+    assert!(fair.contains(&found), "Hutch++ norm: {found}");
+
+    // one quadrature per seed serves every function; the density is smooth at this width and depth
+    let depth = 40;
+    let measures: Vec<_> = (0..200)
+        .map(|seed| {
+            let random = &mut stream(seed, 0, "density");
+            quadrature(&operator, probes, depth, probes, random, &Silent).unwrap().0
+        })
+        .collect();
+    let width = 0.05 * (eigenvalues[eigenvalues.len() - 1] - eigenvalues[0]);
+    let kernel = |at: f64| move |x: f64| (-0.5 * ((x - at) / width).powi(2)).exp();
+    let functions: [(&str, Box<dyn Fn(f64) -> f64>); 3] = [
+        ("mean of |λ|", Box::new(f64::abs)),
+        ("density at 0", Box::new(kernel(0.0))),
+        ("density in the bulk", Box::new(kernel(3.0 * width))),
+    ];
+    for (name, f) in functions {
+        let truth = eigenvalues.iter().map(|x| f(*x)).sum::<f64>() / n;
+        let found = coverage(truth, probes, |seed| {
+            let measures = &measures[seed as usize];
+            let (value, error) = jackknife(probes, |keep| {
+                keep.iter().map(|&i| measures[i].integral(&f)).sum::<f64>() / keep.len() as f64
+            });
+            (value, error.unwrap())
+        });
+        assert!(fair.contains(&found), "{name}: {found}");
+    }
+}
+
+fn analyse(path: &std::path::Path, name: &str, options: &[(&str, &str)]) -> Vec<Row> {
+    let analysis: &dyn Analysis = *ANALYSES.iter().find(|a| a.name() == name).unwrap();
+    let mut chosen = Options::defaults(analysis.options());
+    options.iter().for_each(|(name, value)| chosen.set(name, vec![value.to_string()]));
+    analysis.run(&snapshot(path), &chosen, &Silent).unwrap()
+}
+
+fn row<'a>(rows: &'a [Row], quantity: &str) -> &'a Row {
+    rows.iter().find(|r| &*r.quantity == quantity && &*r.scope == "all").unwrap()
+}
+
+#[test]
+fn estimated_conditions_and_densities_are_those_of_the_whole_spectrum() {
+    for path in references() {
+        for operator in ["hessian", "ggn"] {
+            let exact = analyse(&path, "hessian", &[("operator", operator), ("exact", "true")]);
+            let options = [
+                ("operator", operator),
+                ("density", "true"),
+                ("trace", "true"),
+                ("probes", "30"),
+                ("num-matvecs", "60"),
+                ("top", "10"),
+                ("bottom", if operator == "ggn" { "0" } else { "1" }),
+            ];
+            let found = analyse(&path, "hessian", &options);
+            let prefix = if operator == "hessian" { String::new() } else { format!("{operator}/") };
+            let names = [
+                format!("{operator}/trace"),
+                format!("{operator}/frobenius_sq"),
+                format!("{prefix}condition/rms"),
+                format!("{prefix}condition/top10"),
+                format!("{prefix}condition/mean_abs"),
+            ];
+            for name in &names {
+                let (truth, estimate) = (row(&exact, name), row(&found, name));
+                let off = (estimate.value.unwrap() - truth.value.unwrap()).abs();
+                assert!(off <= 5.0 * estimate.uncertainty.unwrap() + 1e-9, "{name}: {estimate:?} {truth:?}");
+            }
+            // a lower bound on the condition of the bulk
+            let (bound, truth) = (
+                row(&found, &format!("{prefix}condition/bulk")),
+                row(&exact, &format!("{prefix}condition/bulk")),
+            );
+            assert!(bound.value.unwrap() <= 1.2 * truth.value.unwrap(), "{bound:?} {truth:?}");
+            let values: Vec<f64> = exact
+                .iter()
+                .filter(|r| *r.quantity == format!("{operator}/lambda"))
+                .map(|r| r.value.unwrap())
+                .collect();
+            for moment in found.iter().filter(|r| r.quantity.ends_with("density_moment")) {
+                let k = moment.parameter.unwrap() as i32;
+                let truth = values.iter().map(|x| x.powi(k)).sum::<f64>() / values.len() as f64;
+                let off = (moment.value.unwrap() - truth).abs();
+                assert!(off <= 5.0 * moment.uncertainty.unwrap(), "moment {k}: {moment:?} {truth}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sharpness_is_what_the_dense_matrix_says() {
+    for path in references() {
+        let rows = analyse(&path, "sharpness", &[]);
+        let operator = matrix(&path);
+        let snapshot = snapshot(&path);
+        let batch = snapshot.batch();
+        let (_, g) = snapshot.gpt().unwrap().gradient(batch, batch.batch_size()).unwrap();
+        let g = ndarray::Array1::from(g.to_f64());
+        let hg = operator.matrix.dot(&g);
+        let quotient = g.dot(&hg) / g.dot(&g);
+        assert!((row(&rows, "sharpness/gradient").value.unwrap() / quotient - 1.0).abs() < 1e-9);
+        let o = snapshot.optimizer().unwrap();
+        let t = (snapshot.step() + 1) as f64;
+        let (m, v) = (o.exp_avg.as_ref().unwrap(), o.exp_avg_sq.as_ref().unwrap());
+        let p = |i: usize| {
+            let v = o.beta2 * v.get(i) + (1.0 - o.beta2) * g[i] * g[i];
+            (v / (1.0 - o.beta2.powf(t))).sqrt() + o.eps
+        };
+        let turned: f64 = (0..g.len()).map(|i| g[i] / p(i) * hg[i]).sum();
+        let memory = (1.0 - o.beta1) / ((1.0 + o.beta1) * (1.0 - o.beta1.powf(t)));
+        let truth = memory * turned / g.dot(&g);
+        assert!((row(&rows, "sharpness/gradient_adam").value.unwrap() / truth - 1.0).abs() < 1e-9);
+        let correction = 1.0 - o.beta1.powf(t);
+        let d = (0..g.len()).map(|i| (o.beta1 * m.get(i) + (1.0 - o.beta1) * g[i]) / correction / p(i));
+        let d: ndarray::Array1<f64> = d.collect();
+        let directional = d.dot(&operator.matrix.dot(&d)) / d.dot(&g);
+        assert!((row(&rows, "sharpness/directional").value.unwrap() / directional - 1.0).abs() < 1e-9);
+        if let Some(critical) = rows.iter().find(|r| &*r.quantity == "sharpness/critical") {
+            // at the reported rate the loss is back where it was, within the bracket
+            assert!(critical.uncertainty.unwrap() <= 0.04 * critical.value.unwrap(), "{critical:?}");
+        }
+    }
+}
