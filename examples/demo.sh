@@ -1,8 +1,8 @@
 #!/bin/sh
 # Trains the same small GPT twice, with and without warmup, at three times its best learning rate, and
-# shows what its loss surface, its gradients and its attention look like at the same steps of both, as a table
-# and as one page. Everything lands in runs/demo-* and
-# reports/demo-*, which are made anew each time. WARMLAB names the binary.
+# shows what Adam, the gradients and attention did at every step of both, and what the loss surface was at some, as a
+# table and as one page. Everything lands in runs/demo-* and reports/demo-*, which are made anew each time. WARMLAB
+# names the binary.
 set -eu
 warmlab=${WARMLAB:-warmlab}
 
@@ -13,19 +13,17 @@ if ! "$warmlab" data "$data"; then
 fi
 
 steps=1,2,5,10,20,50,100,200,300
-# what is measured at these steps beside curvature
-analyses="snr attention"
 rm -rf runs/demo-cold runs/demo-warm reports/demo-cold reports/demo-warm
 for run in "cold 0" "warm 60"; do
     set -- $run
     "$warmlab" train --data "$data" --name "demo-$1" --warmup "$2" --steps 300 --learning-rate 6e-3 \
+        --track adam,angular,attention,snr \
         --save-early 0 --save-growth 1 --save-every 0 --save-at "$steps" >/dev/null
     "$warmlab" hessian --run "runs/demo-$1" --steps "$steps" --operator hessian --operator preconditioned \
         --top 1 --bottom 0 --tol 1e-2 --allow-unconverged --format csv >/dev/null
-    for analysis in $analyses; do
-        "$warmlab" "$analysis" --run "runs/demo-$1" --steps "$steps" --quiet --allow-unconverged --format csv \
-            >/dev/null
-    done
+    # signal and noise of single sequences, which take a gradient each
+    "$warmlab" snr --run "runs/demo-$1" --steps "$steps" --no-curvature --quiet --allow-unconverged \
+        --format csv >/dev/null
 done
 
 echo
@@ -37,9 +35,10 @@ The same model, seed, batches and peak learning rate 6e-3, about three times the
 it over 60 updates, `demo-cold` starts with it. Look at preconditioned λ1 over threshold_t in the first rows:
 that is the curvature Adam really meets, and the largest it would stand if nothing else changed. λ1 and loss
 show what the first updates of `demo-cold` cost. φ is the gradient's signal over its noise, per sequence: early
-batches agree. Entropy falls as attention narrows.
+batches agree. Without warmup the first updates are the longest and turn the weights the furthest; with it,
+they grow with the rate. Entropy falls as attention narrows.
 
-Reports: reports/demo-cold/*/step_*.parquet and reports/demo-warm/*/step_*.parquet
+Reports: reports/demo-cold/*/step*.parquet and reports/demo-warm/*/step*.parquet
 Next:    warmlab inspect reports/demo-cold/hessian/step_1.parquet
 END
 echo "Page:    $PWD/$page"

@@ -107,9 +107,16 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "qk-every",
         value: "N",
+        default: "50",
+        repeatable: false,
+        help: "In training, updates between spectra of W_qᵀ W_k; 0 is off; a checkpoint always has them",
+    },
+    OptionSpec {
+        name: "detail-every",
+        value: "N",
         default: "10",
         repeatable: false,
-        help: "In training, updates between spectra of W_qᵀ W_k; 0 is off",
+        help: "In training, updates between quantiles and bounds of entropies; a checkpoint always has them",
     },
 ];
 
@@ -153,7 +160,7 @@ impl Analysis for Attention {
         observer.check()?;
         let plan = snapshot.plan(0, 0, 0)?;
         let statistics = snapshot.gpt()?.statistics(snapshot.batch(), plan.micro_batch)?;
-        let mut rows = rows(&statistics, collapsed_below);
+        let mut rows = rows(&statistics, collapsed_below, true);
         rows.extend(qk_rows(snapshot.config(), &snapshot.checkpoint().parameters)?);
         Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
     }
@@ -167,12 +174,14 @@ impl Analysis for Attention {
     }
 
     fn at_step(&self, step: &Step, options: &Options) -> Result<Vec<Row>> {
-        let every: u64 = options.get("qk-every")?;
         let t = step.update.step;
-        let due = every > 0 && (t == 1 || t.is_multiple_of(every));
-        let spectra = if due { qk_rows(step.config, step.parameters)? } else { vec![] };
-        let below = collapsed_below(options)?;
-        let seen = step.statistics.map(|statistics| rows(statistics, below)).unwrap_or_default();
+        let due = |option: &str| -> Result<bool> {
+            let every: u64 = options.get(option)?;
+            Ok(every > 0 && (t == 1 || t.is_multiple_of(every)))
+        };
+        let spectra = if due("qk-every")? { qk_rows(step.config, step.parameters)? } else { vec![] };
+        let (below, detailed) = (collapsed_below(options)?, due("detail-every")?);
+        let seen = step.statistics.map(|statistics| rows(statistics, below, detailed)).unwrap_or_default();
         Ok(step.stamp(seen, spectra))
     }
 }

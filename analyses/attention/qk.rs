@@ -19,22 +19,33 @@ use crate::values::Values;
 /// Where LAPACK fails its check.
 pub fn rows(config: &GptConfig, parameters: &Values) -> Result<Vec<Row>> {
     let (c, d) = (config.n_embd, config.head_size());
-    let mut rows = Vec::new();
-    for parameter in config.parameters().iter().filter(|p| p.name.ends_with("attn.c_attn.weight")) {
-        let weight: Vec<f64> = parameter.range().map(|i| parameters.get(i)).collect();
+    let all = config.parameters();
+    let weights: Vec<_> = all
+        .iter()
+        .filter(|p| p.name.ends_with("attn.c_attn.weight"))
+        .map(|p| (p.layer(), p.range()))
+        .collect();
+    let places: Vec<(usize, usize)> =
+        (0..weights.len()).flat_map(|i| (0..config.n_head).map(move |head| (i, head))).collect();
+    let of = |&(i, head): &(usize, usize)| {
+        let (layer, range) = &weights[i];
         // the rows of the weight are q, k, v, each head after head
-        let part = |start: usize| ArrayView2::from_shape((d, c), &weight[start * c..(start + d) * c]);
-        for head in 0..config.n_head {
-            let (Ok(q), Ok(k)) = (part(head * d), part(c + head * d)) else { continue };
-            let (sigma, energy) = spectrum(q, k)?;
-            let layer = parameter.layer().map(|layer| layer as u32);
-            let place = |row: Row| Row { layer, head: Some(head as u32), ..row.n(d as u64) };
-            rows.push(place(Row::new("attention/qk_sigma1", sigma)));
-            if energy > 0.0 {
-                rows.push(place(Row::new("attention/qk_energy_share", sigma * sigma / energy)));
-            }
+        let part = |first: usize| {
+            let start = range.start + first * c;
+            Array2::from_shape_fn((d, c), |(row, column)| parameters.get(start + row * c + column))
+        };
+        let (sigma, energy) = spectrum(part(head * d).view(), part(c + head * d).view())?;
+        let (layer, head) = (layer.map(|layer| layer as u32), Some(head as u32));
+        let place = |row: Row| Row { layer, head, ..row.n(d as u64) };
+        let mut rows = vec![place(Row::new("attention/qk_sigma1", sigma))];
+        if energy > 0.0 {
+            rows.push(place(Row::new("attention/qk_energy_share", sigma * sigma / energy)));
         }
-    }
+        Ok(rows)
+    };
+    // one after the other: LAPACK has threads of its own
+    let rows: Vec<Vec<Row>> = places.iter().map(of).collect::<Result<_>>()?;
+    let mut rows = rows.concat();
     // layers in their order, which that of names is not beyond ten
     rows.sort_by_key(|row| (row.layer, row.head));
     Ok(rows)

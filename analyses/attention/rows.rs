@@ -24,16 +24,17 @@ struct Head {
     entropy: f64,
     normalized: f64,
     collapsed: f64,
-    bound: f64,
+    /// Where asked for.
+    bound: Option<f64>,
     max_logit: f64,
     quantiles: Vec<f64>,
 }
 
 impl Head {
     /// Of the rows of several sequences; `positions` are those of one.
-    fn new(rows: &[RowStatistics], positions: &[Position], collapsed_below: f64) -> Self {
+    fn new(rows: &[RowStatistics], positions: &[Position], collapsed_below: f64, detailed: bool) -> Self {
         let count = rows.len() as f64;
-        let (mut normalized, mut collapsed, mut bound) = (0.0, 0.0, 0.0);
+        let (mut normalized, mut collapsed) = (0.0, 0.0);
         let mut max_logit = f64::NEG_INFINITY;
         for (row, position) in rows.iter().zip(positions.iter().cycle()) {
             if position.most > 0.0 {
@@ -41,44 +42,47 @@ impl Head {
                 normalized += share;
                 collapsed += f64::from(u8::from(share < collapsed_below));
             }
-            bound += position.least.at(row.logit_norm);
             // a maximum that NaN survives
             max_logit = if row.largest_logit <= max_logit { max_logit } else { row.largest_logit };
         }
         let mut entropies: Vec<f64> = rows.iter().map(|row| row.entropy).collect();
         let entropy = entropies.iter().sum::<f64>() / count;
         let later = count - count / positions.len() as f64;
+        let bound = || {
+            let least = rows.iter().zip(positions.iter().cycle()).map(|(row, p)| p.least.at(row.logit_norm));
+            least.sum::<f64>() / count
+        };
         Head {
             entropy,
             normalized: normalized / later,
             collapsed: collapsed / later,
-            bound: bound / count,
+            bound: detailed.then(bound),
             max_logit,
-            quantiles: quantiles(&mut entropies, &LEVELS),
+            quantiles: if detailed { quantiles(&mut entropies, &LEVELS) } else { vec![] },
         }
     }
 }
 
 /// The rows of one forward pass; none is stamped yet. A row of a softmax is collapsed where its entropy is below
-/// `collapsed_below` times the logarithm of its length.
-pub fn rows(statistics: &ForwardStatistics, collapsed_below: f64) -> Vec<Row> {
+/// `collapsed_below` times the logarithm of its length; `detailed` adds quantiles and the bound.
+pub fn rows(statistics: &ForwardStatistics, collapsed_below: f64, detailed: bool) -> Vec<Row> {
     let (seq, tokens) = (statistics.seq(), statistics.num_tokens() as u64);
     let places: Vec<(usize, usize)> = (0..statistics.n_layer())
         .flat_map(|layer| (0..statistics.n_head()).map(move |head| (layer, head)))
         .collect();
     let position = |len: usize| Position { most: (len as f64).ln(), least: LowerBound::new(len) };
     let positions: Vec<Position> = (1..=seq).map(position).collect();
-    let heads: Vec<Head> = places
-        .par_iter()
-        .map(|&(layer, head)| Head::new(&statistics.rows(layer, head), &positions, collapsed_below))
-        .collect();
+    let of = |&(layer, head): &(usize, usize)| {
+        Head::new(&statistics.rows(layer, head), &positions, collapsed_below, detailed)
+    };
+    let heads: Vec<Head> = places.par_iter().map(of).collect();
     let later = tokens - tokens / seq as u64;
     let numbers = |head: &Head| {
         let mut list = vec![
             Row::new("attention/entropy", head.entropy).n(tokens),
-            Row::new("attention/entropy_bound", head.bound).n(tokens),
             Row::new("attention/max_logit", head.max_logit).n(tokens),
         ];
+        list.extend(head.bound.map(|bound| Row::new("attention/entropy_bound", bound).n(tokens)));
         // a single key leaves nothing to normalise by
         if later > 0 {
             list.push(Row::new("attention/entropy_normalized", head.normalized).n(later));
@@ -114,7 +118,7 @@ fn over_all(heads: &[Head]) -> Head {
         entropy: mean(|h| h.entropy),
         normalized: mean(|h| h.normalized),
         collapsed: mean(|h| h.collapsed),
-        bound: mean(|h| h.bound),
+        bound: heads.iter().map(|h| h.bound).sum::<Option<f64>>().map(|sum| sum / heads.len() as f64),
         max_logit: heads.iter().map(|h| h.max_logit).fold(f64::NEG_INFINITY, largest),
         quantiles: vec![],
     }

@@ -170,17 +170,18 @@ impl Analysis for Snr {
         let correction = |beta: f64| 1.0 - beta.powf(t as f64);
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let total = update.total();
-        let parts = update.parts.iter().map(|(part, sums)| (part.name.clone(), sums));
-        for (scope, s) in std::iter::once(("all".into(), &total)).chain(parts) {
+        let parts = update.parts.iter().map(|(part, sums)| (part.name.clone(), part.layer, sums));
+        for (scope, layer, s) in std::iter::once(("all".into(), None, &total)).chain(parts) {
+            let place = |row: Row| Row { layer, ..row.scope(scope.clone()) };
             if s.mm > 0.0 && s.gg > 0.0 {
                 let cos = s.mg / (s.mm * s.gg).sqrt();
-                before.push(Row::new("snr/gradient_momentum_cos", cos).n(s.n as u64).scope(scope.clone()));
+                before.push(place(Row::new("snr/gradient_momentum_cos", cos).n(s.n as u64)));
             }
             // ‖m‖² after the update, from the sums before it
             let rest = 1.0 - beta1;
             let m_sq = beta1 * beta1 * s.mm + 2.0 * beta1 * rest * s.mg + rest * rest * s.gg;
             let (m_hat_sq, v_hat) = (m_sq / correction(beta1).powi(2), s.v / correction(beta2));
-            after.push(momentum(m_hat_sq, v_hat, beta1, t).n(s.n as u64).scope(scope));
+            after.push(place(momentum(m_hat_sq, v_hat, beta1, t).n(s.n as u64)));
         }
         Ok(step.stamp(before, after))
     }
@@ -255,7 +256,8 @@ fn scaled(values: &Values, factor: f64) -> Values {
 /// What Adam's state says of a scope, as far as the checkpoint has it and updates were made.
 fn from_optimizer(o: &OptimizerState, curvature: &Curvature, step: u64, scope: &Scope) -> Vec<Row> {
     let Some(m) = o.exp_avg.as_ref().filter(|_| step > 0) else { return vec![] };
-    let mut rows: Vec<Row> = cosine(curvature.gradient(), m, &scope.ranges).into_iter().collect();
+    let cosine = cosine(curvature.gradient(), m, &scope.ranges);
+    let mut rows: Vec<Row> = cosine.map(|row| row.n(scope.n() as u64)).into_iter().collect();
     if let Some(v) = &o.exp_avg_sq {
         let correction = |beta: f64| 1.0 - beta.powf(step as f64);
         let m_sq: f64 = scope.ranges.iter().map(|r| m.dot(m, r.clone())).sum();

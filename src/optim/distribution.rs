@@ -5,6 +5,8 @@
 use rayon::prelude::*;
 
 use super::Part;
+use super::real::{LANES, Real, wide_lanes};
+use crate::simd;
 use crate::stats::histogram::Histogram;
 use crate::values::Values;
 
@@ -33,22 +35,50 @@ impl Distribution {
     }
 }
 
+/// Numbers a thread takes at a time, about.
+const PIECE: usize = 1 << 16;
+/// Numbers whose ψ is computed at a time.
+const BLOCK: usize = 512;
+
 /// The distribution of each part of v; `correction` is 1 − β2^t.
 pub fn distributions(v: &Values, parts: &[Part], correction: f64, eps: f64) -> Vec<Distribution> {
     let of = |part: &Part| {
-        let mut found = Distribution::default();
-        let mut see = |v: f64| {
-            found.histogram.add(v);
-            let psi = 1.0 / ((v / correction).sqrt() + eps);
-            found.sum += psi;
-            found.squares += psi * psi;
-        };
         let range = part.start..part.start + part.len();
         match v {
-            Values::F32(v) => v[range].iter().for_each(|v| see(f64::from(*v))),
-            Values::F64(v) => v[range].iter().for_each(|v| see(*v)),
+            Values::F32(v) => distribution(&v[range], correction as f32, eps as f32),
+            Values::F64(v) => distribution(&v[range], correction, eps),
         }
-        found
     };
     parts.par_iter().map(of).collect()
+}
+
+fn distribution<T: Real>(v: &[T], correction: T, eps: T) -> Distribution {
+    // pieces at fixed places: no sum depends on the number of threads
+    let pieces: Vec<Distribution> = v.par_chunks(PIECE).map(|v| piece(v, correction, eps)).collect();
+    let mut pieces = pieces.into_iter();
+    let mut all = pieces.next().unwrap_or_default();
+    pieces.for_each(|one| all.join(&one));
+    all
+}
+
+fn piece<T: Real>(v: &[T], correction: T, eps: T) -> Distribution {
+    let mut found = Distribution::default();
+    let (mut sum, mut squares, mut psi) = ([0.0; LANES], [0.0; LANES], [T::ZERO; BLOCK]);
+    for v in v.chunks(BLOCK) {
+        simd::dispatch(
+            #[inline(always)]
+            || {
+                let psi = &mut psi[..v.len()];
+                for (psi, v) in psi.iter_mut().zip(v) {
+                    *psi = T::ONE / ((*v / correction).sqrt() + eps);
+                }
+                wide_lanes(&mut sum, psi, |psi| psi);
+                wide_lanes(&mut squares, psi, |psi| psi * psi);
+            },
+        );
+        v.iter().for_each(|v| found.histogram.add(v.wide()));
+    }
+    found.sum = sum.iter().sum();
+    found.squares = squares.iter().sum();
+    found
 }

@@ -84,8 +84,36 @@ macro_rules! lanes {
     };
     (@T $x:ident) => { T };
 }
-lanes!(lanes1, F, a);
 lanes!(lanes2, F, a, b);
+
+macro_rules! together {
+    ($name:ident, $($F:ident $f:ident $lanes:ident),+) => {
+        /// Several sums at once over slices of the length of the first, each to the bits it has alone: one
+        /// sum's additions wait for each other, those of several do not.
+        #[inline(always)]
+        pub fn $name<T: Real, $($F: Fn(T, T, T) -> T),+>(out: &mut [T], a: &[T], b: &[T], c: &[T], $($f: $F),+) {
+            let (a, a_rest) = a.as_chunks::<LANES>();
+            let ((b, b_rest), (c, c_rest)) = (b.as_chunks::<LANES>(), c.as_chunks::<LANES>());
+            let (len, rest) = (a.len(), a_rest.len());
+            let (b, c) = (&b[..len], &c[..len]);
+            $(let mut $lanes = [T::ZERO; LANES];)+
+            for i in 0..len {
+                $(for l in 0..LANES {
+                    $lanes[l] += $f(a[i][l], b[i][l], c[i][l]);
+                })+
+            }
+            let mut out = out.chunks_exact_mut(LANES);
+            $(if let Some(out) = out.next() {
+                out.copy_from_slice(&$lanes);
+                for l in 0..rest {
+                    out[l] += $f(a_rest[l], b_rest[l], c_rest[l]);
+                }
+            })+
+        }
+    };
+}
+together!(two_sums, F f lanes_f, G g lanes_g);
+together!(three_sums, F f lanes_f, G g lanes_g, H h lanes_h);
 
 /// lanes += f(x), in f64, for numbers whose squares their precision may not hold.
 #[inline(always)]
@@ -140,11 +168,14 @@ mod tests {
             let b: Vec<f64> = (0..len).map(|i| (i * i % 7) as f64).collect();
             let dot: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
             let mut lanes = vec![0.0; 2 * LANES];
-            lanes1(&mut lanes, &a, |a| a);
+            lanes2(&mut lanes, &a, &b, |a, _| a);
             lanes2(&mut lanes[LANES..], &a, &b, |a, b| a * b);
             let mut wide = vec![0.0; 2 * LANES];
             widen(&mut wide, &lanes);
             assert_eq!(wide[LANES..].iter().sum::<f64>(), dot);
+            let mut joined = vec![0.0; 2 * LANES];
+            two_sums(&mut joined, &a, &b, &b, |a, _, _| a, |a, b, _| a * b);
+            assert_eq!(joined, lanes);
             fold(&mut lanes, &mut [0.0; LANES]);
             assert_eq!(lanes[..2], [a.iter().sum::<f64>(), dot]);
             let mut square = [0.0; LANES];

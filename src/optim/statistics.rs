@@ -26,6 +26,8 @@ use crate::config::Parameter;
 pub struct Part {
     /// nanoGPT's name.
     pub name: Arc<str>,
+    /// The transformer block it belongs to.
+    pub layer: Option<u32>,
     /// Position of its first number.
     pub start: usize,
     /// Neurons of a matrix, 1 for a vector.
@@ -43,7 +45,14 @@ impl Part {
             let matrix = p.shape.len() >= 2;
             let rows = if matrix { p.shape[0] } else { 1 };
             let columns = p.len() / rows;
-            Part { name: p.name.as_str().into(), start: p.offset, rows, columns, matrix }
+            Part {
+                name: p.name.as_str().into(),
+                layer: p.layer().map(|layer| layer as u32),
+                start: p.offset,
+                rows,
+                columns,
+                matrix,
+            }
         };
         parameters.iter().map(part).collect()
     }

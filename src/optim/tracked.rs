@@ -2,7 +2,7 @@
 //!
 //! Parameters are taken in pieces of whole rows, cut at fixed places, so that no sum depends on the number
 //! of threads. A piece is worked on in blocks that stay in the first-level cache: the update itself,
-//! element by element as in the plain pass and to the same bits, then one short loop per sum.
+//! element by element as in the plain pass and to the same bits, then short loops for a few sums each.
 //!
 //! The update before is recomputed from the moments as they were, which costs a root and two divisions
 //! and saves a vector of n numbers.
@@ -10,7 +10,7 @@
 use rayon::prelude::*;
 
 use super::adamw::{Constants, advance};
-use super::real::{LANES, Real, fold, lanes1, lanes2, wide_lanes, widen};
+use super::real::{LANES, Real, fold, three_sums, two_sums, wide_lanes, widen};
 use super::statistics::{Part, Sums, arc, has_angle};
 
 /// Numbers a thread takes at a time, about.
@@ -195,8 +195,8 @@ impl<T: Real> Totals<T> {
     }
 
     #[inline(always)]
-    fn slot(&mut self, slot: usize) -> &mut [T] {
-        &mut self.block[slot * LANES..(slot + 1) * LANES]
+    fn slots(&mut self, first: usize) -> &mut [T] {
+        &mut self.block[first * LANES..]
     }
 }
 
@@ -216,25 +216,22 @@ fn update_piece<T: Real>(
         let (m, v) = (&mut m[range.clone()], &mut v[range]);
         b.a[..len].copy_from_slice(p);
         scaled(&mut b.g[..len], g, pass.constants.scale);
-        lanes2(totals.slot(MG), m, &b.g[..len], |m, g| m * g);
-        lanes1(totals.slot(MM), m, |m| m * m);
+        let clipped = &b.g[..len];
+        three_sums(totals.slots(MG), m, clipped, clipped, |m, g, _| m * g, |m, _, _| m * m, |_, g, _| g * g);
         if let Some((root_correction, _)) = pass.previous {
-            direction(&mut b.before[..len], m, v, root_correction, pass.constants.eps);
+            direction(&mut b.before[..len], m, v, T::ONE / root_correction, pass.constants.eps);
         }
         advance_block(p, g, m, v, &mut b.root[..len], &mut b.q[..len], &pass.constants);
         let (a, q, root, g) = (&b.a[..len], &b.q[..len], &b.root[..len], &b.g[..len]);
         let eps = pass.constants.eps;
-        lanes1(totals.slot(GG), g, |g| g * g);
-        lanes2(totals.slot(UG), q, g, |q, g| q * g);
-        lanes2(totals.slot(RATIO), g, root, |g, root| {
+        let squared_ratio = |_, g, root| {
             let x = g / if root > eps { root } else { eps };
             x * x
-        });
+        };
+        two_sums(totals.slots(UG), q, g, root, |q, g, _| q * g, squared_ratio);
         if pass.previous.is_some() {
             let before = &b.before[..len];
-            lanes2(totals.slot(AP), a, before, |a, p| a * p);
-            lanes2(totals.slot(UP), q, before, |q, p| q * p);
-            lanes1(totals.slot(PP), before, |p| p * p);
+            three_sums(totals.slots(AP), a, q, before, |a, _, p| a * p, |_, q, p| q * p, |_, _, p| p * p);
         }
         state_sums(part, pass, a, q, root, v, &mut totals);
     }
@@ -266,8 +263,9 @@ fn state_sums<T: Real>(
 ) {
     let c = &pass.constants;
     let (floor, large) = (T::narrow(10.0) * c.eps, T::narrow(0.9 * pass.correction));
-    lanes1(totals.slot(FLOOR), root, |root| if root < floor { T::ONE } else { T::ZERO });
-    lanes1(totals.slot(SIGN_LIKE), q, |q| if q * q > large * large { T::ONE } else { T::ZERO });
+    let floored = |root, _, _| if root < floor { T::ONE } else { T::ZERO };
+    let sign_like = |_, q, _| if q * q > large * large { T::ONE } else { T::ZERO };
+    two_sums(totals.slots(FLOOR), root, q, q, floored, sign_like);
     wide_lanes(&mut totals.v, v, |v| v);
     wide_lanes(&mut totals.vv, v, |v| v * v);
     widen(&mut totals.wide, &totals.block);
@@ -276,11 +274,8 @@ fn state_sums<T: Real>(
     for (a, q) in a.chunks(columns * ROWS).zip(q.chunks(columns * ROWS)) {
         let mut used = 0;
         for (a, q) in a.chunks(columns).zip(q.chunks(columns)) {
-            let (first, rest) = totals.rows[used..used + 3 * LANES].split_at_mut(LANES);
-            let (second, third) = rest.split_at_mut(LANES);
-            lanes1(first, a, |a| a * a);
-            lanes2(second, a, q, |a, q| a * q);
-            lanes1(third, q, |q| q * q);
+            let lanes = &mut totals.rows[used..used + 3 * LANES];
+            three_sums(lanes, a, q, q, |a, _, _| a * a, |a, q, _| a * q, |_, q, _| q * q);
             used += 3 * LANES;
         }
         fold(&mut totals.rows[..used], &mut totals.half);
@@ -347,11 +342,11 @@ fn scaled<T: Real>(out: &mut [T], g: &[T], scale: T) {
 }
 
 #[inline(always)]
-fn direction<T: Real>(out: &mut [T], m: &[T], v: &[T], root_correction: T, eps: T) {
+fn direction<T: Real>(out: &mut [T], m: &[T], v: &[T], root_scale: T, eps: T) {
     let len = out.len();
     let (m, v) = (&m[..len], &v[..len]);
     for i in 0..len {
-        out[i] = m[i] / (v[i].sqrt() / root_correction + eps);
+        out[i] = m[i] / (v[i].sqrt() * root_scale + eps);
     }
 }
 

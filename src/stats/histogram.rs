@@ -10,6 +10,8 @@
 const SHIFT: u32 = 48;
 /// Bins of numbers that are not negative.
 const BINS: usize = 1 << (63 - SHIFT);
+/// Bins added up at a time.
+const GROUP: usize = 64;
 
 /// Counts of numbers by magnitude.
 #[derive(Debug, Clone)]
@@ -48,21 +50,32 @@ impl Histogram {
         // the rank counted from 0, as of a sorted list
         let rank = level * self.total.checked_sub(1)? as f64;
         let mut below = 0u64;
-        for (bin, &count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let next = below + u64::from(count);
+        for (group, counts) in self.counts.chunks(GROUP).enumerate() {
+            // most bins are empty, and whole groups add up fast
+            let next = below + counts.iter().map(|count| u64::from(*count)).sum::<u64>();
             if rank < next as f64 {
-                let (low, high) =
-                    (f64::from_bits((bin as u64) << SHIFT), f64::from_bits((bin as u64 + 1) << SHIFT));
-                if bin == 0 {
-                    return Some((0.0, 0.0));
-                }
-                let inside = (rank - below as f64 + 0.5) / f64::from(count);
-                return Some((low + inside.min(1.0) * (high - low), 0.5 * (high - low)));
+                return Some(inside(group * GROUP, counts, rank, below));
             }
             below = next;
         }
         None
     }
+}
+
+/// Of rank `rank` among the numbers counted in the bins `counts` from `first` on, with `below` before them.
+fn inside(first: usize, counts: &[u32], rank: f64, mut below: u64) -> (f64, f64) {
+    let mut at = 0;
+    while at + 1 < counts.len() && rank >= (below + u64::from(counts[at])) as f64 {
+        below += u64::from(counts[at]);
+        at += 1;
+    }
+    let bin = first + at;
+    if bin == 0 {
+        return (0.0, 0.0);
+    }
+    let (low, high) = (f64::from_bits((bin as u64) << SHIFT), f64::from_bits((bin as u64 + 1) << SHIFT));
+    let share = (rank - below as f64 + 0.5) / f64::from(counts[at]);
+    (low + share.min(1.0) * (high - low), 0.5 * (high - low))
 }
 
 #[cfg(test)]

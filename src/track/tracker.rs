@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use super::journal::Journal;
 use crate::analysis::{Analysis, Options};
 use crate::error::Result;
@@ -53,11 +55,11 @@ impl Listener for Tracker {
 
     fn heard(&mut self, step: &Step) -> Result<()> {
         let update = step.update.step;
-        for (tracking, journal) in self.tracked.iter_mut().filter(|(t, _)| t.cadence.includes(update)) {
+        let due = self.tracked.par_iter_mut().filter(|(t, _)| t.cadence.includes(update));
+        due.try_for_each(|(tracking, journal)| {
             let rows = tracking.analysis.at_step(step, &tracking.options)?;
-            journal.append(update, rows)?;
-        }
-        Ok(())
+            journal.append(update, rows)
+        })
     }
 
     fn saved(&mut self, _step: u64) -> Result<()> {

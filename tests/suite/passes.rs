@@ -205,9 +205,9 @@ fn the_pass_of_a_training_step_says_the_same_and_leaves_the_gradient_as_it_was()
         let statistics = seen.statistics.unwrap();
         assert_eq!((loss, gradient), gpt.gradient(&batch, 2).unwrap());
         assert_eq!(statistics, gpt.statistics(&batch, 2).unwrap());
-        let rows = attention::rows(&statistics, 0.05);
+        let rows = attention::rows(&statistics, 0.05, true);
         // other micro-batches round differently
-        let whole = attention::rows(&gpt.statistics(&batch, 5).unwrap(), 0.05);
+        let whole = attention::rows(&gpt.statistics(&batch, 5).unwrap(), 0.05, true);
         let numbers = |rows: &[Row]| rows.iter().map(|r| r.value.unwrap()).collect::<Vec<_>>();
         assert!(relative(&numbers(&rows), &numbers(&whole)) < 1e-13);
         // log Z against the logits themselves
@@ -239,7 +239,7 @@ fn small_weights_attend_evenly_and_a_zero_residual_branch_adds_nothing() {
         flat[p.range()].iter_mut().for_each(|x| *x *= if p.name.contains("mlp") { 0.0 } else { 1e-9 });
     }
     let gpt = model(&config, &Values::F64(flat));
-    let rows = attention::rows(&gpt.statistics(&batch(&config, 3, 7, 2), 3).unwrap(), 0.05);
+    let rows = attention::rows(&gpt.statistics(&batch(&config, 3, 7, 2), 3).unwrap(), 0.05, true);
     // ln(T!)/T
     let even = (1..=7).map(|i| f64::from(i).ln()).sum::<f64>() / 7.0;
     let entropies = values(&rows, "attention/entropy", "all", true);
@@ -263,7 +263,7 @@ fn huge_weights_attend_to_one_key() {
     }
     for dtype in [DType::F64, DType::F32] {
         let gpt = model(&config, &Values::F64(flat.clone()).cast(dtype));
-        let rows = attention::rows(&gpt.statistics(&batch(&config, 3, 7, 2), 3).unwrap(), 0.05);
+        let rows = attention::rows(&gpt.statistics(&batch(&config, 3, 7, 2), 3).unwrap(), 0.05, true);
         assert_eq!(one(&rows, "attention/collapsed_fraction", "all"), 1.0);
         let entropies = values(&rows, "attention/entropy", "all", true);
         assert!(entropies.iter().all(|e| *e < 1e-20), "{entropies:?}");

@@ -318,20 +318,44 @@ fn rms_ratio_after_a_jump_is_the_closed_form() {
     }
 }
 
-type Key = (u64, String, String, Option<u64>);
+type Key = (u64, String, String, [Option<u32>; 2], Option<u64>);
 
 fn keyed(rows: Vec<Row>) -> BTreeMap<Key, Row> {
     let key = |r: &Row| {
-        (r.step, r.quantity.to_string(), r.scope.to_string(), r.parameter.map(|p| (p * 1e6) as u64))
+        let parameter = r.parameter.map(|p| (p * 1e6) as u64);
+        (r.step, r.quantity.to_string(), r.scope.to_string(), [r.layer, r.head], parameter)
     };
-    rows.into_iter().map(|r| (key(&r), r)).collect()
+    let count = rows.len();
+    let keyed: BTreeMap<Key, Row> = rows.into_iter().map(|r| (key(&r), r)).collect();
+    assert_eq!(keyed.len(), count, "two rows have one key");
+    keyed
 }
+
+/// An analysis, its options for a checkpoint, and what only a checkpoint is asked for.
+const BOTH_WAYS: [(&str, &[(&str, &str)], &[&str]); 4] = [
+    ("adam", &[], &["adam/var_psi"]),
+    ("angular", &[("rrc-rows", "5")], &[]),
+    ("attention", &[], &[]),
+    (
+        "snr",
+        &[("no-curvature", "true")],
+        &[
+            "snr/trace_covariance",
+            "snr/mean_gradient_sq",
+            "snr/phi",
+            "snr/noise_scale",
+            "snr/noise_scale_curvature",
+            "snr/phi_microbatch",
+        ],
+    ),
+];
 
 #[test]
 fn what_training_says_is_what_its_checkpoints_say() {
     for (dtype, close) in [("f64", 1e-9), ("f32", 2e-4)] {
         let folder = tempfile::tempdir().unwrap();
-        let track = "adam:quantile-every=1,angular:rrc-every=1:rrc-rows=5";
+        let track =
+            "adam:quantile-every=1,angular:rrc-every=1:rrc-rows=5,attention:qk-every=1:detail-every=1,snr";
         let arguments = [
             "--steps",
             "6",
@@ -350,7 +374,7 @@ fn what_training_says_is_what_its_checkpoints_say() {
         let run = folder.path().join("runs/r");
         let config = TrainConfig::read(&run.join("run.toml")).unwrap();
         let corpus = Corpus::open(&config.data, Path::new("datasets")).unwrap();
-        for name in ["adam", "angular"] {
+        for (name, options, aside) in BOTH_WAYS {
             let mut told = Vec::new();
             for entry in std::fs::read_dir(folder.path().join("reports/r").join(name)).unwrap() {
                 let path = entry.unwrap().path();
@@ -358,19 +382,26 @@ fn what_training_says_is_what_its_checkpoints_say() {
                     told.extend(read_parquet(&path).unwrap().rows);
                 }
             }
-            let told = keyed(told);
+            let mut told = keyed(told);
             let mut compared = BTreeMap::new();
             for step in 0..=6u64 {
                 let path = run.join(format!("checkpoints/step_{step}"));
                 let checkpoint = run::open(&path, config.dtype).unwrap();
+                // layers and layer norms as one, which a checkpoint alone is asked for
+                let tensors: Vec<String> =
+                    checkpoint.config.parameters().into_iter().map(|p| p.name).collect();
                 let random = &mut stream(config.seed, step + 1, "training batch");
                 let tokens = corpus.tokens(Split::Train);
                 let batch =
                     sampling::random(tokens, config.batch_size, config.model.block_size, random).unwrap();
                 let settings = settings(config.dtype, Some(config.batch_size), config.seed);
                 let snapshot = Snapshot::new(checkpoint, batch, settings);
-                for (key, row) in keyed(measure(analysis(name), &snapshot, &[("rrc-rows", "5")])) {
-                    let Some(other) = told.get(&key) else {
+                for (key, row) in keyed(measure(analysis(name), &snapshot, options)) {
+                    let joined = name == "snr" && key.2 != "all" && !tensors.contains(&key.2);
+                    if joined || aside.contains(&key.1.as_str()) {
+                        continue;
+                    }
+                    let Some(other) = told.remove(&key) else {
                         // the last step's gradient was never computed in training
                         assert_eq!(step, 6, "{dtype}: training did not say {row:?}");
                         continue;
@@ -382,10 +413,10 @@ fn what_training_says_is_what_its_checkpoints_say() {
                     *compared.entry(key.1).or_insert(0) += 1;
                 }
             }
-            // everything but what is resampled
-            let quantities = analysis(name).quantities().iter().map(|q| q.name);
-            for quantity in quantities.filter(|q| *q != "adam/var_psi") {
-                assert!(compared.get(quantity).is_some_and(|n| *n >= 2), "{quantity}: {compared:?}");
+            assert!(told.is_empty(), "{dtype}: only training said {:?}", told.values().next());
+            for quantity in analysis(name).quantities().iter().map(|q| q.name) {
+                let enough = compared.get(quantity).is_some_and(|n| *n >= 2);
+                assert!(enough != aside.contains(&quantity), "{quantity}: {compared:?}");
             }
         }
     }
