@@ -209,7 +209,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "track-guards",
         value: "K",
-        default: "8",
+        default: "3",
         repeatable: false,
         help: "In training, Ritz vectors kept beside the followed one",
     },

@@ -93,7 +93,10 @@ impl Track {
             }
             let opening = Opening { config: &config.model, probe: &probe, settings: &settings };
             let memory = analysis.tracker(&opening, &options)?;
-            let meta = meta::tracking_metadata(analysis, &options, config, device);
+            let mut meta = meta::tracking_metadata(analysis, &options, config, device);
+            if memory.is_some() {
+                meta::add_probe(&mut meta, &probe, &config.data);
+            }
             Ok(Tracking { analysis, options, cadence: tracked.cadence.clone(), memory, meta })
         };
         let tracked = config.track.iter().map(tracking).collect::<Result<_>>()?;
@@ -140,7 +143,7 @@ fn analysis(name: &str) -> Result<&'static dyn Analysis> {
         let names: Vec<&str> = able().map(|analysis| analysis.name()).collect();
         Error::usage_hint(
             format!("`{name}` cannot be measured at training steps"),
-            format!("--track takes {}", names.join(", ")),
+            format!("--track takes {} and the operators {}", names.join(", "), OPERATORS.join(", ")),
         )
     })
 }

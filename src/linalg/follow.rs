@@ -1,19 +1,19 @@
 //! The largest eigenpair of a matrix that changes a little from step to step.
 //!
-//! **Method.** The search space V starts with the last step's vector and grows by one direction per product:
-//! Rayleigh-Ritz on V gives (θ, x), its residual r = A x − θ x comes from the saved products W = A V, and the
-//! next direction is r/(θ − A~), where A~ is what the last step knew of A: the Ritz pairs kept beside the
-//! wanted one (guards), and 0 on the rest. Without guards this is Lanczos with full reorthogonalisation;
-//! with them, turning among the leading eigenvectors costs no product of its own. Guards are refreshed by
-//! Rayleigh-Ritz on V and the old guards together, in which only the block between old guards is old.
+//! **Method.** The search space V starts with the last step's vector and grows by one product at a time:
+//! Rayleigh-Ritz on V gives (θ, x), its residual r = A x − θ x comes from the saved products W = A V, and r is the
+//! next direction. That is Lanczos with full reorthogonalisation, which may be given other directions too. Beside
+//! the wanted pair the leading Ritz vectors are kept as guards; they come from Rayleigh-Ritz on V and the old
+//! guards together, in which only the block between old guards is what it was at the last step. (Dividing the
+//! residual by θ − A~, A~ what the guards know of A, as Davidson would, saved no products on training runs.)
 //!
 //! **Error.** ‖A x − θ x‖ from the products with the matrix of this step: some eigenvalue lies within it. That it
 //! is the largest is checked every [`CHECK`] steps by eight products from a random start; a leading guard is
 //! multiplied every [`REFRESH`] steps, and at every step when its value was within a tenth of the wanted one.
 //!
-//! **Cost.** A few products per step, two to four on matrices that change slowly.
+//! **Cost.** Two to four products on matrices that change slowly; four to six in training at 1e-2.
 //!
-//! **References.** Davidson 1975 (expansion by a preconditioned residual); Parlett 1998, chapter 11.
+//! **References.** Parlett 1998, The Symmetric Eigenvalue Problem, chapters 11-13; Davidson 1975.
 
 use ndarray::{Array2, Axis, s};
 
@@ -119,7 +119,7 @@ impl Follower {
             if exhausted || (converged && space.m() >= 2) {
                 break Top { converged, ..top };
             }
-            if !space.expand(self.direction(&top))? && !space.expand(draw(random))? {
+            if !space.expand(top.residual_vector.clone())? && !space.expand(draw(random))? {
                 break Top { converged, ..top };
             }
         };
@@ -135,19 +135,6 @@ impl Follower {
 
     fn refreshes(&self, values: &[f64]) -> bool {
         self.steps.is_multiple_of(REFRESH) || values[1] > 0.9 * values[0]
-    }
-
-    /// (θ − A~)⁻¹ r up to a factor.
-    fn direction(&self, top: &Top) -> Vectors {
-        let mut direction = top.residual_vector.clone();
-        let Some((kept, values)) = self.kept.as_ref().filter(|_| top.value > 0.0) else { return direction };
-        let mut factors = panel::gram(kept, &top.residual_vector);
-        for (mut row, value) in factors.axis_iter_mut(Axis(0)).zip(values) {
-            let gap = (1.0 - value / top.value).max(0.1);
-            row *= 1.0 / gap - 1.0;
-        }
-        panel::add_combination(&mut direction, kept, factors.view());
-        direction
     }
 
     /// What the next step starts from: the wanted vector, and the leading Ritz vectors beside it of the
@@ -340,7 +327,7 @@ mod tests {
             assert!(gram.iter().all(|x| x.abs() < 1e-10));
             let nearest = truth.iter().map(|x| (x - found.value).abs()).fold(f64::INFINITY, f64::min);
             assert!(nearest <= found.residual + 1e-12);
-            if (largest - found.value).abs() > found.residual {
+            if (largest - found.value).abs() > found.residual + 1e-9 {
                 wrong.push(t);
             }
             products.push(found.matvecs);
