@@ -7,11 +7,15 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use crate::config::GptConfig;
+use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::row::Row;
+use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::step::{Step, Wanted};
+use crate::vectors::Vectors;
 
 /// A named number an analysis may report.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +93,34 @@ fn kind<T>() -> &'static str {
     }
 }
 
+/// What a tracker knows of its run before the first step.
+pub struct Opening<'a> {
+    /// The architecture.
+    pub config: &'a GptConfig,
+    /// The batch that is the same at every step: what analyses of checkpoints measure on by default.
+    pub probe: &'a Batch,
+    /// Precision, device, memory, seed.
+    pub settings: &'a Settings,
+}
+
+/// Measures the steps of one run, each with what it remembers of those before.
+pub trait StepTracker {
+    /// Measures a training step; the rows are stamped by [`Step::stamp`].
+    ///
+    /// # Errors
+    /// Where a computation fails.
+    fn step(&mut self, step: &Step) -> Result<Vec<Row>>;
+
+    /// Everything remembered, by name: what a resumed run goes on from.
+    fn state(&self) -> BTreeMap<String, Vectors>;
+
+    /// Goes on from a [`state`](Self::state).
+    ///
+    /// # Errors
+    /// Where it is not one of this tracker.
+    fn restore(&mut self, state: BTreeMap<String, Vectors>) -> Result<()>;
+}
+
 /// One entry of the catalogue.
 pub trait Analysis: Sync {
     /// Its command.
@@ -121,6 +153,14 @@ pub trait Analysis: Sync {
     /// Where an option is impossible.
     fn wants(&self, _update: u64, _options: &Options) -> Result<Wanted> {
         Ok(Wanted::default())
+    }
+
+    /// A tracker of a run, for an analysis that remembers; without one [`at_step`](Self::at_step) is asked.
+    ///
+    /// # Errors
+    /// Where an option is impossible, or the memory too small.
+    fn tracker(&self, _opening: &Opening, _options: &Options) -> Result<Option<Box<dyn StepTracker>>> {
+        Ok(None)
     }
 
     /// Measures a training step; the rows are stamped by [`Step::stamp`].

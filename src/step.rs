@@ -8,7 +8,8 @@ use std::sync::Arc;
 use rand::seq::index;
 
 use crate::config::GptConfig;
-use crate::model::{ForwardStatistics, LayerInputs};
+use crate::data::Batch;
+use crate::model::{ForwardStatistics, Gpt, LayerInputs};
 use crate::optim::UpdateStatistics;
 use crate::random;
 use crate::row::Row;
@@ -24,6 +25,12 @@ pub struct Step<'a> {
     pub optimizer: &'a str,
     /// Sums over each tensor; knows the update's number, rates and hyperparameters.
     pub update: &'a UpdateStatistics,
+    /// Learning rate of the update after it.
+    pub next_lr: f64,
+    /// Its batch.
+    pub batch: &'a Batch,
+    /// The model before it.
+    pub gpt: &'a Gpt,
     /// Mean loss of its batch before the update.
     pub loss: f64,
     /// Norm of its gradient before clipping.

@@ -22,6 +22,17 @@ pub const QUANTITIES: &[Quantity] = &[
         about: "share of coordinates where √v̂ < 10 ε (preconditioned operators)",
     },
     Quantity {
+        name: "{operator}/overlap",
+        unit: "",
+        about: "|cosine| of the largest eigenvalue's vector and that of the step tracked before (in training)",
+    },
+    Quantity {
+        name: "{operator}/gradient_energy",
+        unit: "",
+        about: "share ‖Vᵀg‖²/‖g‖² of the gradient in the kept vectors (preconditioned: P^-½ g), k = parameter: \
+                the first is the eigenvector, the others approximations, hence unresolved (in training)",
+    },
+    Quantity {
         name: "sharpness/threshold",
         unit: "nats",
         about: "(2+2β1)/((1−β1)η): asymptotic stability limit of frozen Adam at the next learning rate η",
@@ -178,5 +189,26 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: "80",
         repeatable: false,
         help: "Lanczos steps of each probe of --density",
+    },
+    OptionSpec {
+        name: "track-tol",
+        value: "TOL",
+        default: "1e-2",
+        repeatable: false,
+        help: "In training, the relative residual at which the followed eigenvalue is converged",
+    },
+    OptionSpec {
+        name: "track-max-matvecs",
+        value: "N",
+        default: "40",
+        repeatable: false,
+        help: "In training, products to spend per operator and step",
+    },
+    OptionSpec {
+        name: "track-guards",
+        value: "K",
+        default: "3",
+        repeatable: false,
+        help: "In training, Ritz vectors kept beside the followed one",
     },
 ];

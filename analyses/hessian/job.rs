@@ -17,7 +17,7 @@ pub enum Kind {
 
 impl Kind {
     /// From what was typed.
-    fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         match text {
             "hessian" => Ok(Kind::Hessian),
             "ggn" => Ok(Kind::Ggn),

@@ -13,6 +13,8 @@
 //! `--density` adds the spectral density, `--trace` traces and norms; both are needed for some of the
 //! [condition estimates](condition).
 //!
+//! In training the largest eigenvalue is [followed](tracking) from step to step.
+//!
 //! **References.** Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159 (spectra of networks by Lanczos);
 //! Cohen et al. 2022, arXiv 2207.14484 (preconditioned sharpness, and the threshold (2+2β1)/((1−β1)η)).
 
@@ -22,8 +24,9 @@ mod density;
 mod extremes;
 mod job;
 mod traces;
+mod tracking;
 
-use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::analysis::{Analysis, Opening, OptionSpec, Options, Quantity, StepTracker};
 use crate::error::Result;
 use crate::linalg::{self, Eigenpairs, LinearOperator, Measure, Request, dense};
 use crate::observer::Observer;
@@ -92,6 +95,14 @@ impl Analysis for Hessian {
             rows.extend(density::distances(kind.prefix(), &densities));
         }
         Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+    }
+
+    fn tracks(&self) -> bool {
+        true
+    }
+
+    fn tracker(&self, opening: &Opening, options: &Options) -> Result<Option<Box<dyn StepTracker>>> {
+        Ok(Some(Box::new(tracking::CurvatureTracker::new(opening, options)?)))
     }
 }
 

@@ -8,6 +8,9 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::values::DType;
 
+/// Sequences an analysis measures on by default.
+pub const DEFAULT_BATCH_SIZE: usize = 8;
+
 /// Of every command.
 #[derive(Args, Debug, Clone)]
 pub struct Everywhere {
@@ -128,7 +131,7 @@ impl Measuring {
         match self.batch_size {
             Some(0) => Err(Error::usage("--batch-size 0 holds no sequence")),
             Some(size) => Ok(size),
-            None => Ok(8),
+            None => Ok(DEFAULT_BATCH_SIZE),
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::resources;
 use crate::analysis::{Analysis, Options};
+use crate::data::Batch;
 use crate::device::Device;
 use crate::error::Result;
 use crate::files;
@@ -73,6 +74,13 @@ pub fn tracking_metadata(
         ("notes", one_line(analysis.notes())),
     ];
     pairs.into_iter().map(|(key, value)| (format!("warmlab.{key}"), value)).collect()
+}
+
+/// Adds the batch that is the same at every step.
+pub fn add_probe(meta: &mut BTreeMap<String, String>, probe: &Batch, data: &str) {
+    let words = format!("the first {} sequences of {} tokens of {data}", probe.batch_size(), probe.seq());
+    meta.insert("warmlab.probe".into(), words);
+    meta.insert("warmlab.probe_sha256".into(), probe.sha256());
 }
 
 /// Text without line breaks.

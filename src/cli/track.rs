@@ -5,18 +5,25 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::meta;
+use super::flags::DEFAULT_BATCH_SIZE;
+use super::{meta, resources};
 use crate::analyses::ANALYSES;
-use crate::analysis::{Analysis, Options};
+use crate::analysis::{Analysis, Opening, Options};
+use crate::data::{Batch, Corpus, Split, sampling};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::settings::Settings;
 use crate::track::{Tracker, Tracking};
 use crate::train::{Cadence, Tracked, TrainConfig};
+
+/// Operators of the hessian analysis that may be named as analyses.
+const OPERATORS: [&str; 4] = ["hessian", "ggn", "preconditioned", "preconditioned-next"];
 
 /// Measurements at training steps.
 #[derive(Args)]
 pub struct Track {
-    /// Analyses of training steps, such as adam,angular; NAME:KEY=VALUE sets every, early, at (1+5+10) or an
+    /// Analyses of training steps, such as adam,angular, and curvature: hessian, ggn, preconditioned,
+    /// preconditioned-next; NAME:KEY=VALUE sets every, early, at (1+5+10) or an
     /// option of the analysis for it alone
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Tracking")]
     track: Vec<String>,
@@ -42,7 +49,15 @@ impl Track {
     pub fn tracked(&self, beta2: f64) -> Result<Vec<Tracked>> {
         let early = self.track_early.unwrap_or((2.0 / (1.0 - beta2)).round() as u64);
         let cadence = Cadence { early, every: self.every, at: self.track_at.clone() };
-        self.track.iter().map(|text| parse(text, &cadence)).collect()
+        let mut all: Vec<Tracked> = Vec::new();
+        for text in &self.track {
+            let tracked = parse(text, &cadence)?;
+            match all.iter_mut().find(|other| other.analysis == tracked.analysis) {
+                Some(other) => join(other, tracked)?,
+                None => all.push(tracked),
+            }
+        }
+        Ok(all)
     }
 
     /// The listener of a run in `folder` that goes on after update `step`.
@@ -54,21 +69,72 @@ impl Track {
         folder: &Path,
         step: u64,
         config: &TrainConfig,
+        corpus: &Corpus,
         device: Device,
     ) -> Result<Tracker> {
+        let settings = Settings {
+            dtype: config.dtype,
+            device,
+            micro_batch: Some(config.batch_size),
+            memory: resources::default_memory(),
+            seed: config.seed,
+        };
+        let name = folder.file_name().unwrap_or_default();
+        let out = self.out.join(name);
+        if config.track.is_empty() {
+            return Tracker::open(&out, step, vec![]);
+        }
+        let probe = probe(config, corpus)?;
         let tracking = |tracked: &Tracked| -> Result<Tracking> {
             let analysis = analysis(&tracked.analysis)?;
             let mut options = Options::defaults(analysis.options());
             for (name, value) in &tracked.options {
-                options.set(name, vec![value.clone()]);
+                options.set(name, value.split('|').map(str::to_string).collect());
             }
-            let meta = meta::tracking_metadata(analysis, &options, config, device);
-            Ok(Tracking { analysis, options, cadence: tracked.cadence.clone(), meta })
+            let opening = Opening { config: &config.model, probe: &probe, settings: &settings };
+            let memory = analysis.tracker(&opening, &options)?;
+            let mut meta = meta::tracking_metadata(analysis, &options, config, device);
+            if memory.is_some() {
+                meta::add_probe(&mut meta, &probe, &config.data);
+            }
+            Ok(Tracking { analysis, options, cadence: tracked.cadence.clone(), memory, meta })
         };
-        let name = folder.file_name().unwrap_or_default();
         let tracked = config.track.iter().map(tracking).collect::<Result<_>>()?;
-        Tracker::open(&self.out.join(name), step, tracked)
+        Tracker::open(&out, step, tracked)
     }
+}
+
+/// What analyses of this run's checkpoints measure on by default, or as much of it as there is.
+fn probe(config: &TrainConfig, corpus: &Corpus) -> Result<Batch> {
+    let (tokens, seq) = (corpus.tokens(Split::Val), config.model.block_size);
+    let sequences = DEFAULT_BATCH_SIZE.min((tokens.len().saturating_sub(1) / seq).max(1));
+    let batch = sampling::sequential(tokens, 0, sequences, seq)?;
+    batch.check_vocabulary(config.model.vocab_size, tokens.name())?;
+    Ok(batch)
+}
+
+/// Adds the operators of the second to the first: one analysis is tracked once.
+fn join(first: &mut Tracked, second: Tracked) -> Result<()> {
+    let operators = |tracked: &Tracked| tracked.options.get("operator").cloned();
+    let rest = |tracked: &Tracked| {
+        let mut options = tracked.options.clone();
+        options.remove("operator");
+        options
+    };
+    let (Some(a), Some(b)) = (operators(first), operators(&second)) else {
+        return Err(Error::usage(format!("--track names {} twice", first.analysis)));
+    };
+    if first.cadence != second.cadence || rest(first) != rest(&second) {
+        return Err(Error::usage_hint(
+            format!("--track gives {a} and {b} different settings, and they share one search"),
+            format!("give them together: {}:operator={a}|{b}:every=N", first.analysis),
+        ));
+    }
+    if a.split('|').any(|operator| b.split('|').any(|other| operator == other)) {
+        return Err(Error::usage(format!("--track names {b} twice")));
+    }
+    first.options.insert("operator".into(), format!("{a}|{b}"));
+    Ok(())
 }
 
 fn analysis(name: &str) -> Result<&'static dyn Analysis> {
@@ -77,7 +143,7 @@ fn analysis(name: &str) -> Result<&'static dyn Analysis> {
         let names: Vec<&str> = able().map(|analysis| analysis.name()).collect();
         Error::usage_hint(
             format!("`{name}` cannot be measured at training steps"),
-            format!("--track takes {}", names.join(", ")),
+            format!("--track takes {} and the operators {}", names.join(", "), OPERATORS.join(", ")),
         )
     })
 }
@@ -85,9 +151,15 @@ fn analysis(name: &str) -> Result<&'static dyn Analysis> {
 /// NAME[:KEY=VALUE]...
 fn parse(text: &str, cadence: &Cadence) -> Result<Tracked> {
     let mut parts = text.split(':');
-    let analysis = analysis(parts.next().unwrap_or_default())?;
+    let name = parts.next().unwrap_or_default();
     let mut cadence = cadence.clone();
     let mut options = BTreeMap::new();
+    let analysis = if OPERATORS.contains(&name) {
+        options.insert("operator".to_string(), name.to_string());
+        analysis("hessian")?
+    } else {
+        analysis(name)?
+    };
     for part in parts {
         let (key, value) = part.split_once('=').ok_or_else(|| {
             Error::usage_hint(format!("`{part}` is no setting"), format!("write it as {part}=VALUE"))
@@ -127,8 +199,24 @@ mod tests {
         let tracked = parse("angular:every=5:at=1+7:rrc-rows=8", &common).expect("parsed");
         assert_eq!(tracked.cadence, Cadence { early: 40, every: 5, at: vec![1, 7] });
         assert_eq!(tracked.options["rrc-rows"], "8");
-        for bad in ["hessian", "adam:every", "adam:every=x", "adam:rrc-rows=8", "adam:at=1+b", ""] {
+        for bad in ["sharpness", "adam:every", "adam:every=x", "adam:rrc-rows=8", "adam:at=1+b", ""] {
             assert!(parse(bad, &common).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn operators_are_tracked_together() {
+        let common = Cadence { early: 40, every: 1, at: vec![] };
+        let joined = |texts: &[&str]| {
+            let mut all = texts.iter().map(|text| parse(text, &common).expect("parsed"));
+            let mut first = all.next().expect("one");
+            all.try_for_each(|next| join(&mut first, next)).map(|()| first)
+        };
+        let tracked = joined(&["hessian", "preconditioned", "preconditioned-next"]).expect("joined");
+        assert_eq!(tracked.analysis, "hessian");
+        assert_eq!(tracked.options["operator"], "hessian|preconditioned|preconditioned-next");
+        for bad in [["adam", "adam"], ["hessian", "hessian"], ["hessian", "ggn:every=3"]] {
+            assert!(joined(&bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::train::{Ended, Saves, StepLog, TrainConfig, Trainer};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  warmlab train --data synthetic --name first --steps 200\n  \
                   warmlab train --data moby-dick --name cold --warmup 0 --learning-rate 3e-3\n  \
-                  warmlab train --data moby-dick --name warm --track adam,angular\n  \
+                  warmlab train --data moby-dick --name warm --track adam,hessian,preconditioned\n  \
                   warmlab train --resume runs/first")]
 pub struct Train {
     /// Tokens: a .bin file, a folder with train.bin and val.bin, or a dataset
@@ -145,7 +145,9 @@ impl Train {
         }
         let mut trainer = Trainer::new(&folder, config.clone(), corpus, self.computing.device)?;
         let from = trainer.step();
-        let mut listener = self.track.listener(&folder, from, &config, self.computing.device)?;
+        let corpus = Corpus::open(&config.data, Path::new(DATASETS))?;
+        let mut listener = self.track.listener(&folder, from, &config, &corpus, self.computing.device)?;
+        listener.notes().iter().for_each(|note| terminal.say(note));
         terminal.say(&format!(
             "{} {}: {n} parameters, {tokens} tokens per update, updates {} to {last}",
             if from > 0 { "resuming" } else { "training" },

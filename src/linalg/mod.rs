@@ -5,6 +5,7 @@
 
 pub mod dense;
 pub mod eigen;
+pub mod follow;
 pub mod krylov;
 pub mod operator;
 pub mod panel;
@@ -14,5 +15,6 @@ mod search;
 pub mod trace;
 
 pub use eigen::{Eigenpairs, Request, Ritz, eigsh};
+pub use follow::{Followed, Follower, Following};
 pub use operator::LinearOperator;
 pub use quadrature::{Measure, quadrature};

@@ -14,7 +14,8 @@ use crate::kernels::{cross_entropy as head, embedding, linear};
 use crate::values::{DType, Values};
 use crate::vectors::Vectors;
 
-/// A GPT with its parameters on a device.
+/// A GPT with its parameters on a device; a copy shares the tensors.
+#[derive(Clone)]
 pub struct Gpt {
     config: GptConfig,
     layout: Layout,

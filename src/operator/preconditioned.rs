@@ -42,7 +42,12 @@ impl Preconditioner {
                 "use --operator preconditioned-next, which adds this batch's gradient first, or a later step",
             ));
         }
-        Ok(Self::new(&v.to_f64(), optimizer.beta2, updates, optimizer.eps))
+        Ok(Self::of(v, optimizer.beta2, updates, optimizer.eps))
+    }
+
+    /// P of the second moment `v` after `updates` updates, at least one.
+    pub fn of(v: &Values, beta2: f64, updates: u64, eps: f64) -> Self {
+        Self::new(&v.to_f64(), beta2, updates, eps)
     }
 
     /// P of the next update: v after adding this batch's gradient, bias correction at N+1.

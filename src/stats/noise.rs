@@ -128,8 +128,12 @@ pub fn momentum_factor(beta: f64, t: u64) -> f64 {
 /// φ of a batch's gradient from r = ‖m̂‖²/E‖g‖² alone, (r − c_t)/(1 − r), and whether it means anything: after one
 /// update momentum is the gradient, r = c_t = 1, and for r outside (c_t, 1) signal or noise come out negative.
 pub fn phi_from_momentum(m_hat_sq: f64, gradient_sq: f64, beta: f64, t: u64) -> (f64, bool) {
+    if t <= 1 {
+        // 0/0, whatever rounding makes of it
+        return (0.0, false);
+    }
     let (r, c) = (ratio(m_hat_sq, gradient_sq), momentum_factor(beta, t));
-    (ratio(r - c, 1.0 - r), t > 1 && c < r && r < 1.0)
+    (ratio(r - c, 1.0 - r), c < r && r < 1.0)
 }
 
 #[cfg(test)]

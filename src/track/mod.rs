@@ -4,6 +4,7 @@
 //! resumed run goes on behind its checkpoint and computes what was beyond it again, bit for bit.
 
 mod journal;
+mod state;
 mod tracker;
 
 pub use tracker::{Tracker, Tracking};

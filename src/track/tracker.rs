@@ -1,12 +1,11 @@
 //! The listener that runs analyses.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-
-use rayon::prelude::*;
+use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
-use crate::analysis::{Analysis, Options};
+use super::state;
+use crate::analysis::{Analysis, Options, StepTracker};
 use crate::error::Result;
 use crate::step::{Step, Wanted};
 use crate::train::{Cadence, Listener};
@@ -19,13 +18,16 @@ pub struct Tracking {
     pub options: Options,
     /// When it measures.
     pub cadence: Cadence,
+    /// What it remembers, where it does.
+    pub memory: Option<Box<dyn StepTracker>>,
     /// `warmlab.*` keys of its reports.
     pub meta: BTreeMap<String, String>,
 }
 
 /// Runs analyses at training steps.
 pub struct Tracker {
-    tracked: Vec<(Tracking, Journal)>,
+    tracked: Vec<(Tracking, Journal, PathBuf)>,
+    notes: Vec<String>,
 }
 
 impl Tracker {
@@ -34,19 +36,37 @@ impl Tracker {
     /// # Errors
     /// Where a journal or a report cannot be read or written.
     pub fn open(folder: &Path, step: u64, tracked: Vec<Tracking>) -> Result<Self> {
-        let open = |tracking: Tracking| {
+        let mut notes = Vec::new();
+        let mut open = |mut tracking: Tracking| {
             let folder = folder.join(tracking.analysis.name());
             let journal = Journal::open(&folder, step, tracking.meta.clone())?;
-            Ok((tracking, journal))
+            if let Some(memory) = &mut tracking.memory {
+                match state::read(&folder, step)? {
+                    Some(state) => memory.restore(state)?,
+                    None if step > 0 => notes.push(format!(
+                        "{} at step {step} left no state of its tracking: it starts anew, so its numbers \
+                         differ within their uncertainties from those of a run that was not cut",
+                        tracking.analysis.name()
+                    )),
+                    None => {}
+                }
+            }
+            Ok((tracking, journal, folder))
         };
-        Ok(Tracker { tracked: tracked.into_iter().map(open).collect::<Result<_>>()? })
+        let tracked = tracked.into_iter().map(&mut open).collect::<Result<_>>()?;
+        Ok(Tracker { tracked, notes })
+    }
+
+    /// What a reader of the numbers must know of the opening.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
 impl Listener for Tracker {
     fn wants(&mut self, update: u64) -> Result<Option<Wanted>> {
         let mut all: Option<Wanted> = None;
-        for (tracking, _) in self.tracked.iter().filter(|(t, _)| t.cadence.includes(update)) {
+        for (tracking, ..) in self.tracked.iter().filter(|(t, ..)| t.cadence.includes(update)) {
             let wanted = tracking.analysis.wants(update, &tracking.options)?;
             all = Some(all.map_or(wanted, |all| all.or(wanted)));
         }
@@ -55,14 +75,26 @@ impl Listener for Tracker {
 
     fn heard(&mut self, step: &Step) -> Result<()> {
         let update = step.update.step;
-        let due = self.tracked.par_iter_mut().filter(|(t, _)| t.cadence.includes(update));
-        due.try_for_each(|(tracking, journal)| {
-            let rows = tracking.analysis.at_step(step, &tracking.options)?;
-            journal.append(update, rows)
-        })
+        for (tracking, journal, _) in self.tracked.iter_mut().filter(|(t, ..)| t.cadence.includes(update)) {
+            let rows = match &mut tracking.memory {
+                Some(memory) => memory.step(step)?,
+                None => tracking.analysis.at_step(step, &tracking.options)?,
+            };
+            journal.append(update, rows)?;
+        }
+        Ok(())
+    }
+
+    fn saving(&mut self, step: u64) -> Result<()> {
+        for (tracking, _, folder) in &self.tracked {
+            if let Some(memory) = &tracking.memory {
+                state::write(folder, step, &memory.state())?;
+            }
+        }
+        Ok(())
     }
 
     fn saved(&mut self, _step: u64) -> Result<()> {
-        self.tracked.iter_mut().try_for_each(|(_, journal)| journal.compact())
+        self.tracked.iter_mut().try_for_each(|(_, journal, _)| journal.compact())
     }
 }

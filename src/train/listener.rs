@@ -21,6 +21,12 @@ pub trait Listener {
     /// Where a measurement fails, or the disk refuses.
     fn heard(&mut self, step: &Step) -> Result<()>;
 
+    /// A checkpoint of `step` is about to be written: what its resumption needs must be on disk by then.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    fn saving(&mut self, step: u64) -> Result<()>;
+
     /// A checkpoint of `step` is complete.
     ///
     /// # Errors
@@ -36,6 +42,9 @@ impl Listener for Deaf {
         Ok(None)
     }
     fn heard(&mut self, _step: &Step) -> Result<()> {
+        Ok(())
+    }
+    fn saving(&mut self, _step: u64) -> Result<()> {
         Ok(())
     }
     fn saved(&mut self, _step: u64) -> Result<()> {

@@ -94,11 +94,13 @@ impl Trainer {
         let last = self.config.steps;
         let saves = self.config.checkpoints.steps(last);
         if self.step() == 0 {
+            listener.saving(0)?;
             self.save()?;
             listener.saved(0)?;
         }
         while self.step() < last {
             if observer.stopped() {
+                listener.saving(self.step())?;
                 self.save()?;
                 listener.saved(self.step())?;
                 return Ok(Ended::Stopped);
@@ -118,6 +120,7 @@ impl Trainer {
                 ));
             }
             if saved {
+                listener.saving(self.step())?;
                 self.save()?;
                 listener.saved(self.step())?;
             }
@@ -156,6 +159,9 @@ impl Trainer {
                 config: &self.config.model,
                 optimizer: "adamw",
                 update: &update,
+                next_lr: self.config.schedule.lr(step + 1),
+                batch: &batch,
+                gpt: &self.gpt,
                 loss,
                 grad_norm,
                 gradient: &gradient,

@@ -18,10 +18,10 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("operator", &["kernels", "model", "linalg", "data", "run"]),
     ("optim", &["stats"]),
     ("schedule", &[]),
-    ("step", &["model", "optim"]),
+    ("step", &["model", "optim", "data"]),
     ("train", &["model", "optim", "schedule", "data", "run", "stats", "step"]),
     ("snapshot", &["operator", "model", "data", "run", "optim"]),
-    ("analysis", &["snapshot", "step"]),
+    ("analysis", &["snapshot", "step", "data"]),
     ("repeat", &["stats"]),
     (
         "analyses",

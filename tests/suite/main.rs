@@ -8,6 +8,7 @@ mod closed_form;
 mod command_line;
 mod conformance;
 mod damaged_files;
+mod following;
 mod golden;
 mod hessian_product;
 mod kernels;

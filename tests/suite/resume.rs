@@ -117,9 +117,9 @@ fn tracked_steps_survive_kill_9_and_are_not_doubled() {
 #[test]
 fn what_cannot_be_tracked_is_refused_before_training() {
     let folder = tempfile::tempdir().unwrap();
-    let output = train(folder.path(), "r", &["--track", "hessian"]);
+    let output = train(folder.path(), "r", &["--track", "sharpness"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("--track takes adam, angular"), "{output:?}");
+    assert!(stderr(&output).contains("--track takes "), "{output:?}");
     assert!(!folder.path().join("runs/r").exists());
 }
 

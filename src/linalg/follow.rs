@@ -1,0 +1,395 @@
+//! The largest eigenpair of a matrix that changes a little from step to step.
+//!
+//! **Method.** The search space V starts with the last step's vector and grows by one product at a time:
+//! Rayleigh-Ritz on V gives (θ, x), its residual r = A x − θ x comes from the saved products W = A V, and r is the
+//! next direction. That is Lanczos with full reorthogonalisation, which may be given other directions too. Beside
+//! the wanted pair the leading Ritz vectors are kept as guards; they come from Rayleigh-Ritz on V and the old
+//! guards together, in which only the block between old guards is what it was at the last step. (Dividing the
+//! residual by θ − A~, A~ what the guards know of A, as Davidson would, saved no products on training runs.)
+//!
+//! **Error.** ‖A x − θ x‖ from the products with the matrix of this step: some eigenvalue lies within it. That it
+//! is the largest is checked every [`CHECK`] steps by eight products from a random start; a leading guard is
+//! multiplied every [`REFRESH`] steps, and at every step when its value was within a tenth of the wanted one.
+//!
+//! **Cost.** Two to four products on matrices that change slowly; four to six in training at 1e-2.
+//!
+//! **References.** Parlett 1998, The Symmetric Eigenvalue Problem, chapters 11-13; Davidson 1975.
+
+use ndarray::{Array2, Axis, s};
+
+use super::operator::LinearOperator;
+use super::{dense, panel, probes};
+use crate::error::{Error, Result};
+use crate::random::Random;
+use crate::values::DType;
+use crate::vectors::Vectors;
+
+/// Steps between checks from a random start.
+pub const CHECK: u64 = 20;
+/// Steps between products with the leading guard.
+pub const REFRESH: u64 = 5;
+/// Products of a check.
+const CHECK_MATVECS: usize = 8;
+
+/// How well, and at what cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Following {
+    /// The pair is converged when its residual is at most `tol`·|θ| (or at the rounding level).
+    pub tol: f64,
+    /// Products to spend per step.
+    pub max_matvecs: usize,
+    /// Ritz vectors to keep beside the wanted one.
+    pub guards: usize,
+}
+
+/// The largest eigenpair at one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Followed {
+    /// θ.
+    pub value: f64,
+    /// ‖A x − θ x‖ for the unit vector x.
+    pub residual: f64,
+    /// Whether the residual met the tolerance.
+    pub converged: bool,
+    /// |⟨x, last x⟩|; `None` at the first step.
+    pub overlap: Option<f64>,
+    /// Products spent.
+    pub matvecs: usize,
+}
+
+/// Follows the largest eigenpair.
+pub struct Follower {
+    following: Following,
+    /// Orthonormal, the wanted one first, and their Ritz values.
+    kept: Option<(Vectors, Vec<f64>)>,
+    steps: u64,
+}
+
+impl Follower {
+    /// Knows nothing yet.
+    pub fn new(following: Following) -> Self {
+        Follower { following, kept: None, steps: 0 }
+    }
+
+    /// The vectors kept (orthonormal, the wanted one first), their Ritz values and the steps done: all that
+    /// the next step depends on.
+    pub fn state(&self) -> Option<(&Vectors, &[f64], u64)> {
+        self.kept.as_ref().map(|(vectors, values)| (vectors, values.as_slice(), self.steps))
+    }
+
+    /// Goes on from a [`state`](Self::state).
+    pub fn restore(&mut self, vectors: Vectors, values: Vec<f64>, steps: u64) {
+        assert_eq!(vectors.k(), values.len(), "a value for each vector");
+        (self.kept, self.steps) = (Some((vectors, values)), steps);
+    }
+
+    /// The largest eigenpair of the next matrix.
+    ///
+    /// # Errors
+    /// Where a product or LAPACK fails.
+    pub fn step(&mut self, operator: &dyn LinearOperator, random: &mut Random) -> Result<Followed> {
+        let limit = self.following.max_matvecs.max(1).min(operator.n());
+        let draw = |random: &mut Random| probes::sphere(1, operator.n(), operator.dtype(), random);
+        let mut space = Space::new(operator);
+        match &self.kept {
+            None => space.expand(draw(random))?,
+            Some((kept, values)) => {
+                space.expand(kept.slice(0..1))?;
+                if self.steps.is_multiple_of(CHECK) {
+                    let mut direction = draw(random);
+                    for _ in 0..CHECK_MATVECS.min(limit - 1) {
+                        if !space.expand(direction)? {
+                            break;
+                        }
+                        direction = space.last_product();
+                    }
+                    true
+                } else if values.len() > 1 && limit > 1 && self.refreshes(values) {
+                    space.expand(kept.slice(1..2))?
+                } else {
+                    true
+                }
+            }
+        };
+        let top = loop {
+            let top = space.top()?;
+            let rounding = super::eigen::ROUNDING * operator.dtype().epsilon() * space.size();
+            let converged = top.residual <= (self.following.tol * top.value.abs()).max(rounding);
+            let exhausted = space.m() >= limit;
+            if exhausted || (converged && space.m() >= 2) {
+                break Top { converged, ..top };
+            }
+            if !space.expand(top.residual_vector.clone())? && !space.expand(draw(random))? {
+                break Top { converged, ..top };
+            }
+        };
+        let overlap = self.kept.as_ref().map(|(kept, _)| {
+            let overlap = panel::gram(&kept.slice(0..1), &top.vector)[[0, 0]].abs();
+            overlap.min(1.0)
+        });
+        let matvecs = space.m();
+        self.kept = Some(self.refreshed(space, &top)?);
+        self.steps += 1;
+        Ok(Followed { value: top.value, residual: top.residual, converged: top.converged, overlap, matvecs })
+    }
+
+    fn refreshes(&self, values: &[f64]) -> bool {
+        self.steps.is_multiple_of(REFRESH) || values[1] > 0.9 * values[0]
+    }
+
+    /// What the next step starts from: the wanted vector, and the leading Ritz vectors beside it of the
+    /// space joined with the old guards.
+    fn refreshed(&self, space: Space, top: &Top) -> Result<(Vectors, Vec<f64>)> {
+        let m = space.m();
+        let Space { v: mut basis, w, t, .. } = space;
+        let mut matrix = t;
+        if let Some((kept, values)) = &self.kept {
+            let mut old = Vectors::zeros(0, basis.n(), basis.dtype());
+            for i in 1..kept.k() {
+                let mut guard = kept.slice(i..i + 1);
+                for _ in 0..2 {
+                    for panel in [&basis, &old] {
+                        let c = panel::gram(panel, &guard);
+                        panel::subtract(&mut guard, panel, &c);
+                    }
+                }
+                let left = panel::norms(&guard)[0];
+                // what is nearly inside is known better from this step's products
+                if left > 0.3 {
+                    panel::scale_rows(&mut guard, &[1.0 / left]);
+                    old.append(guard);
+                }
+            }
+            let coupling = panel::gram(&old, &w);
+            let overlaps = panel::gram(&old, kept);
+            let size = m + old.k();
+            let mut joined = Array2::zeros((size, size));
+            joined.slice_mut(s![..m, ..m]).assign(&matrix);
+            joined.slice_mut(s![m.., ..m]).assign(&coupling);
+            joined.slice_mut(s![..m, m..]).assign(&coupling.t());
+            let scaled = &overlaps * &ndarray::Array1::from(values.clone());
+            joined.slice_mut(s![m.., m..]).assign(&scaled.dot(&overlaps.t()));
+            matrix = joined;
+            basis.append(old);
+        }
+        drop(w);
+        // the wanted vector stays as it is; the rest is sought beside it
+        let size = matrix.nrows();
+        let mut first = Array2::zeros((size, 1));
+        first.slice_mut(s![..m, ..]).assign(&top.coordinates);
+        let outside = Array2::eye(size) - first.dot(&first.t());
+        let scale = matrix.iter().fold(1.0f64, |a, x| a.max(x.abs())) * 2.0 * size as f64;
+        let matrix = outside.dot(&matrix).dot(&outside) - first.dot(&first.t()) * scale;
+        let (values, vectors) = dense::eigh(&((&matrix + &matrix.t()) * 0.5))?;
+        let guards = self.following.guards.min(size - 1);
+        let chosen: Vec<usize> = (size - guards..size).rev().collect();
+        let mut coordinates = Array2::zeros((size, guards + 1));
+        coordinates.slice_mut(s![.., ..1]).assign(&first);
+        coordinates.slice_mut(s![.., 1..]).assign(&vectors.select(Axis(1), &chosen));
+        panel::rotate(&mut basis, coordinates.view());
+        basis.truncate(guards + 1);
+        basis.shrink();
+        let values = std::iter::once(top.value).chain(chosen.iter().map(|&i| values[i])).collect();
+        Ok((basis, values))
+    }
+}
+
+/// The largest Ritz pair of a space.
+struct Top {
+    value: f64,
+    vector: Vectors,
+    coordinates: Array2<f64>,
+    residual_vector: Vectors,
+    residual: f64,
+    converged: bool,
+}
+
+/// Orthonormal vectors and their products.
+struct Space<'a> {
+    operator: &'a dyn LinearOperator,
+    v: Vectors,
+    w: Vectors,
+    t: Array2<f64>,
+}
+
+impl<'a> Space<'a> {
+    fn new(operator: &'a dyn LinearOperator) -> Self {
+        let (n, dtype): (usize, DType) = (operator.n(), operator.dtype());
+        let empty = || Vectors::zeros(0, n, dtype);
+        Space { operator, v: empty(), w: empty(), t: Array2::zeros((0, 0)) }
+    }
+
+    fn m(&self) -> usize {
+        self.v.k()
+    }
+
+    /// Largest |entry| of the projected matrix: a lower bound on ‖A‖.
+    fn size(&self) -> f64 {
+        self.t.iter().fold(0.0, |m, x| x.abs().max(m))
+    }
+
+    /// The last product, whose part outside the space is the next Krylov direction.
+    fn last_product(&self) -> Vectors {
+        self.w.slice(self.m() - 1..self.m())
+    }
+
+    /// Adds a direction and its product; false where the space has it already.
+    fn expand(&mut self, mut direction: Vectors) -> Result<bool> {
+        let norm = panel::norms(&direction)[0];
+        if norm == 0.0 || self.m() == self.operator.n() {
+            return Ok(false);
+        }
+        panel::scale_rows(&mut direction, &[1.0 / norm]);
+        for pass in 0..3 {
+            let c = panel::gram(&self.v, &direction);
+            panel::subtract(&mut direction, &self.v, &c);
+            let left = panel::norms(&direction)[0];
+            if pass == 0 && left <= 100.0 * self.operator.dtype().epsilon() {
+                return Ok(false);
+            }
+            panel::scale_rows(&mut direction, &[1.0 / left]);
+        }
+        let product = self.operator.apply(&direction)?;
+        if product.values().first_nonfinite().is_some() {
+            return Err(Error::NonFinite {
+                what: "a product with the operator".into(),
+                hint: Some("look for overflowing activations, or compute with --dtype f64".into()),
+            });
+        }
+        let m = self.m();
+        self.v.append(direction);
+        self.w.append(product);
+        let column = panel::gram(&self.v, &self.last_product());
+        let mut t = Array2::zeros((m + 1, m + 1));
+        t.slice_mut(s![..m, ..m]).assign(&self.t);
+        t.slice_mut(s![.., m..]).assign(&column);
+        t.slice_mut(s![m.., ..]).assign(&column.t());
+        self.t = t;
+        Ok(true)
+    }
+
+    fn top(&self) -> Result<Top> {
+        let (values, vectors) = dense::eigh(&self.t)?;
+        let last = self.m() - 1;
+        let (value, coordinates) = (values[last], vectors.slice_move(s![.., last..]));
+        let vector = panel::combine(&self.v, coordinates.view());
+        let mut residual_vector = panel::combine(&self.w, coordinates.view());
+        panel::subtract(&mut residual_vector, &vector, &Array2::from_elem((1, 1), value));
+        let residual = panel::norms(&residual_vector)[0];
+        Ok(Top { value, vector, coordinates, residual_vector, residual, converged: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::krylov::tests::with_spectrum;
+    use crate::linalg::operator::DenseOperator;
+    use crate::random;
+
+    const FOLLOWING: Following = Following { tol: 1e-2, max_matvecs: 40, guards: 8 };
+
+    /// Turns the matrix by a small angle in random planes.
+    fn turn(a: &Array2<f64>, angle: f64, seed: u64) -> Array2<f64> {
+        let n = a.nrows();
+        let noise = probes::sphere(n, n, DType::F64, &mut random::stream(seed, 0, "turn"));
+        let noise = Array2::from_shape_vec((n, n), noise.into_values().to_f64()).expect("n by n");
+        let skew = (&noise - &noise.t()) * (angle / 2.0);
+        // the Cayley transform to third order
+        let r =
+            Array2::<f64>::eye(n) + &skew * 2.0 + skew.dot(&skew) * 2.0 + skew.dot(&skew).dot(&skew) * 2.0;
+        let turned = r.dot(a).dot(&r.t());
+        (&turned + &turned.t()) * 0.5
+    }
+
+    fn spectrum(n: usize) -> Vec<f64> {
+        (0..n).map(|i| if i < 10 { 10.0 / (1.0 + i as f64 * 0.4) } else { 0.3 * (i as f64).sin() }).collect()
+    }
+
+    /// Follows matrices; says (product counts, steps at which the largest was not the one reported).
+    fn follow(matrices: impl Iterator<Item = Array2<f64>>) -> (Vec<usize>, Vec<usize>) {
+        let mut follower = Follower::new(FOLLOWING);
+        let (mut products, mut wrong) = (vec![], vec![]);
+        for (t, matrix) in matrices.enumerate() {
+            let (truth, _) = dense::eigh(&matrix).expect("decomposed");
+            let largest = truth[truth.len() - 1];
+            let operator = DenseOperator { matrix };
+            let random = &mut random::stream(3, t as u64, "follow");
+            let found = follower.step(&operator, random).expect("followed");
+            assert!(found.converged && found.residual <= 1e-2 * found.value);
+            // the residual is true: recomputed from the matrix, and it bounds the error
+            let (kept, _, _) = follower.state().expect("a state");
+            let product = operator.apply(&kept.slice(0..1)).expect("applied").row(0);
+            let x = kept.row(0);
+            let again: f64 = product.iter().zip(&x).map(|(p, x)| (p - found.value * x).powi(2)).sum();
+            assert!((again.sqrt() - found.residual).abs() < 1e-10);
+            let gram = panel::gram(kept, kept) - Array2::<f64>::eye(kept.k());
+            assert!(gram.iter().all(|x| x.abs() < 1e-10));
+            let nearest = truth.iter().map(|x| (x - found.value).abs()).fold(f64::INFINITY, f64::min);
+            assert!(nearest <= found.residual + 1e-12);
+            if (largest - found.value).abs() > found.residual + 1e-9 {
+                wrong.push(t);
+            }
+            products.push(found.matvecs);
+        }
+        (products, wrong)
+    }
+
+    #[test]
+    fn a_turning_matrix_costs_few_products() {
+        let mut matrix = with_spectrum(&spectrum(200), 1).matrix;
+        let matrices = (0..60).map(|t| {
+            matrix = turn(&matrix, 0.02, t);
+            matrix.clone()
+        });
+        let (mut products, wrong) = follow(matrices);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        products.sort_unstable();
+        assert!(products[30] <= 4, "{products:?}");
+    }
+
+    #[test]
+    fn an_eigenvalue_that_overtakes_is_found() {
+        // the tenth rises from the bulk and passes the largest at step 20
+        let base = with_spectrum(&spectrum(120), 2);
+        let (_, vectors) = dense::eigh(&base.matrix).expect("decomposed");
+        let rising = vectors.column(40).to_owned().insert_axis(Axis(1));
+        let outer = rising.dot(&rising.t());
+        let (_, wrong) = follow((0..60).map(|t| &base.matrix + &(&outer * (0.5 * t as f64))));
+        let passed = 20;
+        assert!(wrong.iter().all(|t| (passed..passed + CHECK as usize).contains(t)), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_state_is_all_the_next_step_depends_on() {
+        let matrix = with_spectrum(&spectrum(80), 4).matrix;
+        let operator = |t: u64| DenseOperator { matrix: turn(&matrix, 0.05, t) };
+        let step = |follower: &mut Follower, t: u64| {
+            let random = &mut random::stream(5, t, "follow");
+            follower.step(&operator(t), random).expect("followed")
+        };
+        let mut whole = Follower::new(FOLLOWING);
+        (0..19).for_each(|t| {
+            step(&mut whole, t);
+        });
+        let (vectors, values, steps) = whole.state().expect("a state");
+        let mut cut = Follower::new(FOLLOWING);
+        cut.restore(vectors.clone(), values.to_vec(), steps);
+        for t in 19..24 {
+            assert_eq!(step(&mut whole, t), step(&mut cut, t));
+        }
+    }
+
+    #[test]
+    fn a_tiny_or_zero_matrix_is_no_trouble() {
+        for matrix in [Array2::zeros((3, 3)), Array2::<f64>::eye(1), Array2::eye(4)] {
+            let operator = DenseOperator { matrix };
+            let mut follower = Follower::new(FOLLOWING);
+            for t in 0..45 {
+                let random = &mut random::stream(5, t, "follow");
+                let found = follower.step(&operator, random).expect("followed");
+                assert!(found.converged && found.matvecs <= 4);
+            }
+        }
+    }
+}
