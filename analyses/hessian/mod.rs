@@ -13,7 +13,7 @@
 //! `--density` adds the spectral density, `--trace` traces and norms; both are needed for some of the
 //! [condition estimates](condition).
 //!
-//! In training the largest eigenvalue is [followed](tracking) from step to step.
+//! In training the largest eigenvalue is followed from step to step.
 //!
 //! **References.** Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159 (spectra of networks by Lanczos);
 //! Cohen et al. 2022, arXiv 2207.14484 (preconditioned sharpness, and the threshold (2+2β1)/((1−β1)η)).
