@@ -35,8 +35,8 @@ The same model, seed, batches and peak learning rate 6e-3, about three times the
 it over 60 updates, `demo-cold` starts with it. Look at preconditioned λ1 over threshold_t in the first rows:
 that is the curvature Adam really meets, and the largest it would stand if nothing else changed. λ1 and loss
 show what the first updates of `demo-cold` cost. φ is the gradient's signal over its noise, per sequence: early
-batches agree. Without warmup the first updates are the longest and turn the weights the furthest; with it,
-they grow with the rate. Entropy falls as attention narrows.
+batches agree. The angle says how far an update turns the weights: without warmup the first updates turn them
+furthest; with it the angle grows with the rate. Entropy falls as attention narrows.
 
 Reports: reports/demo-cold/*/step*.parquet and reports/demo-warm/*/step*.parquet
 Next:    warmlab inspect reports/demo-cold/hessian/step_1.parquet
