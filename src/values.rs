@@ -4,6 +4,7 @@
 //! and scalars are f64 always. Files may hold either; [`Values::cast`] brings them to the chosen one.
 
 use std::fmt;
+use std::ops::{Add, AddAssign, Div, Mul, Sub};
 use std::str::FromStr;
 
 use crate::error::Error;
@@ -172,3 +173,50 @@ pub struct Array {
     /// The numbers, row-major.
     pub values: Values,
 }
+
+/// f32 or f64.
+pub trait Real:
+    Copy
+    + Send
+    + Sync
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + AddAssign
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// The same number in f64.
+    fn wide(self) -> f64;
+    /// The nearest number in this precision.
+    fn narrow(x: f64) -> Self;
+    /// √.
+    fn sqrt(self) -> Self;
+}
+
+macro_rules! real {
+    ($float:ty) => {
+        impl Real for $float {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn narrow(x: f64) -> Self {
+                x as $float
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+        }
+    };
+}
+real!(f32);
+real!(f64);

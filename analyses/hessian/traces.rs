@@ -31,11 +31,14 @@ pub fn rows(
         let (value, error) = estimate?;
         Some(Row::new(format!("{prefix}/{name}"), value).uncertainty(error).n(n as u64))
     };
-    known.trace = sum.mean_and_error().map(|(value, error)| (value, Some(error)));
-    known.frobenius_sq = square.mean_and_error().map(|(value, error)| (value, Some(error)));
+    let whole = |split: &trace::Split| {
+        stats::mean_and_error(&split.rest).map(|(mean, error)| (split.exact + mean, error))
+    };
+    known.trace = whole(&sum).map(|(value, error)| (value, Some(error)));
+    known.frobenius_sq = whole(&square).map(|(value, error)| (value, Some(error)));
     let mut rows = Vec::new();
-    rows.extend(row("trace", sum.mean_and_error(), matvecs));
-    rows.extend(row("frobenius_sq", square.mean_and_error(), matvecs));
+    rows.extend(row("trace", whole(&sum), matvecs));
+    rows.extend(row("frobenius_sq", whole(&square), matvecs));
     let pairs = &samples.diagonal_sq;
     rows.extend(row("diagonal_sq", stats::mean_and_error(pairs), pairs.len()));
     for (parameter, block) in parameters.iter().zip(&samples.blocks) {

@@ -18,10 +18,10 @@
 use ndarray::{Array2, Axis, s};
 
 use super::operator::LinearOperator;
+use super::space::{Space, Top};
 use super::{dense, panel, probes};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::random::Random;
-use crate::values::DType;
 use crate::vectors::Vectors;
 
 /// Steps between checks from a random start.
@@ -111,16 +111,16 @@ impl Follower {
                 }
             }
         };
-        let top = loop {
+        let (top, converged) = loop {
             let top = space.top()?;
             let rounding = super::eigen::ROUNDING * operator.dtype().epsilon() * space.size();
             let converged = top.residual <= (self.following.tol * top.value.abs()).max(rounding);
             let exhausted = space.m() >= limit;
             if exhausted || (converged && space.m() >= 2) {
-                break Top { converged, ..top };
+                break (top, converged);
             }
             if !space.expand(top.residual_vector.clone())? && !space.expand(draw(random))? {
-                break Top { converged, ..top };
+                break (top, converged);
             }
         };
         let overlap = self.kept.as_ref().map(|(kept, _)| {
@@ -130,7 +130,7 @@ impl Follower {
         let matvecs = space.m();
         self.kept = Some(self.refreshed(space, &top)?);
         self.steps += 1;
-        Ok(Followed { value: top.value, residual: top.residual, converged: top.converged, overlap, matvecs })
+        Ok(Followed { value: top.value, residual: top.residual, converged, overlap, matvecs })
     }
 
     fn refreshes(&self, values: &[f64]) -> bool {
@@ -194,98 +194,13 @@ impl Follower {
     }
 }
 
-/// The largest Ritz pair of a space.
-struct Top {
-    value: f64,
-    vector: Vectors,
-    coordinates: Array2<f64>,
-    residual_vector: Vectors,
-    residual: f64,
-    converged: bool,
-}
-
-/// Orthonormal vectors and their products.
-struct Space<'a> {
-    operator: &'a dyn LinearOperator,
-    v: Vectors,
-    w: Vectors,
-    t: Array2<f64>,
-}
-
-impl<'a> Space<'a> {
-    fn new(operator: &'a dyn LinearOperator) -> Self {
-        let (n, dtype): (usize, DType) = (operator.n(), operator.dtype());
-        let empty = || Vectors::zeros(0, n, dtype);
-        Space { operator, v: empty(), w: empty(), t: Array2::zeros((0, 0)) }
-    }
-
-    fn m(&self) -> usize {
-        self.v.k()
-    }
-
-    /// Largest |entry| of the projected matrix: a lower bound on ‖A‖.
-    fn size(&self) -> f64 {
-        self.t.iter().fold(0.0, |m, x| x.abs().max(m))
-    }
-
-    /// The last product, whose part outside the space is the next Krylov direction.
-    fn last_product(&self) -> Vectors {
-        self.w.slice(self.m() - 1..self.m())
-    }
-
-    /// Adds a direction and its product; false where the space has it already.
-    fn expand(&mut self, mut direction: Vectors) -> Result<bool> {
-        let norm = panel::norms(&direction)[0];
-        if norm == 0.0 || self.m() == self.operator.n() {
-            return Ok(false);
-        }
-        panel::scale_rows(&mut direction, &[1.0 / norm]);
-        for pass in 0..3 {
-            let c = panel::gram(&self.v, &direction);
-            panel::subtract(&mut direction, &self.v, &c);
-            let left = panel::norms(&direction)[0];
-            if pass == 0 && left <= 100.0 * self.operator.dtype().epsilon() {
-                return Ok(false);
-            }
-            panel::scale_rows(&mut direction, &[1.0 / left]);
-        }
-        let product = self.operator.apply(&direction)?;
-        if product.values().first_nonfinite().is_some() {
-            return Err(Error::NonFinite {
-                what: "a product with the operator".into(),
-                hint: Some("look for overflowing activations, or compute with --dtype f64".into()),
-            });
-        }
-        let m = self.m();
-        self.v.append(direction);
-        self.w.append(product);
-        let column = panel::gram(&self.v, &self.last_product());
-        let mut t = Array2::zeros((m + 1, m + 1));
-        t.slice_mut(s![..m, ..m]).assign(&self.t);
-        t.slice_mut(s![.., m..]).assign(&column);
-        t.slice_mut(s![m.., ..]).assign(&column.t());
-        self.t = t;
-        Ok(true)
-    }
-
-    fn top(&self) -> Result<Top> {
-        let (values, vectors) = dense::eigh(&self.t)?;
-        let last = self.m() - 1;
-        let (value, coordinates) = (values[last], vectors.slice_move(s![.., last..]));
-        let vector = panel::combine(&self.v, coordinates.view());
-        let mut residual_vector = panel::combine(&self.w, coordinates.view());
-        panel::subtract(&mut residual_vector, &vector, &Array2::from_elem((1, 1), value));
-        let residual = panel::norms(&residual_vector)[0];
-        Ok(Top { value, vector, coordinates, residual_vector, residual, converged: false })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::linalg::krylov::tests::with_spectrum;
     use crate::linalg::operator::DenseOperator;
     use crate::random;
+    use crate::values::DType;
 
     const FOLLOWING: Following = Following { tol: 1e-2, max_matvecs: 40, guards: 8 };
 

@@ -12,6 +12,7 @@ pub mod panel;
 pub mod probes;
 pub mod quadrature;
 mod search;
+mod space;
 pub mod trace;
 
 pub use eigen::{Eigenpairs, Request, Ritz, eigsh};

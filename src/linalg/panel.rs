@@ -8,41 +8,13 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use crate::simd;
-use crate::values::Values;
+use crate::values::{Real, Values};
 use crate::vectors::Vectors;
 
 /// Numbers of one vector that are worked on at a time.
 const CUT: usize = 4096;
 /// Cuts whose partial sums are added before they are handed over.
 const GROUP: usize = 16;
-
-/// A number that can be widened and rounded back.
-trait Real: Copy + Send + Sync {
-    fn wide(self) -> f64;
-    fn narrow(x: f64) -> Self;
-}
-
-impl Real for f32 {
-    #[inline(always)]
-    fn wide(self) -> f64 {
-        f64::from(self)
-    }
-    #[inline(always)]
-    fn narrow(x: f64) -> Self {
-        x as f32
-    }
-}
-
-impl Real for f64 {
-    #[inline(always)]
-    fn wide(self) -> f64 {
-        self
-    }
-    #[inline(always)]
-    fn narrow(x: f64) -> Self {
-        x
-    }
-}
 
 /// a bᵀ, the (k_a, k_b) matrix of dot products.
 pub fn gram(a: &Vectors, b: &Vectors) -> Array2<f64> {

@@ -1,57 +1,10 @@
-//! The two precisions an optimizer computes in, and sums that vectorise.
+//! Sums that vectorise, in the precision an optimizer computes in.
 //!
 //! A sum is left as [`LANES`] partial sums in memory: compilers keep such a loop in the widest registers,
 //! where the addition across lanes at its end would have them choose the narrowest. Lanes are added up for
 //! many sums at a time, by [`widen`] or [`fold`].
 
-use std::ops::{Add, AddAssign, Div, Mul, Sub};
-
-/// f32 or f64.
-pub trait Real:
-    Copy
-    + Send
-    + Sync
-    + PartialOrd
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + AddAssign
-{
-    /// 0.
-    const ZERO: Self;
-    /// 1.
-    const ONE: Self;
-    /// The same number in f64.
-    fn wide(self) -> f64;
-    /// The nearest number in this precision.
-    fn narrow(x: f64) -> Self;
-    /// √.
-    fn sqrt(self) -> Self;
-}
-
-macro_rules! real {
-    ($float:ty) => {
-        impl Real for $float {
-            const ZERO: Self = 0.0;
-            const ONE: Self = 1.0;
-            #[inline(always)]
-            fn wide(self) -> f64 {
-                self as f64
-            }
-            #[inline(always)]
-            fn narrow(x: f64) -> Self {
-                x as $float
-            }
-            #[inline(always)]
-            fn sqrt(self) -> Self {
-                self.sqrt()
-            }
-        }
-    };
-}
-real!(f32);
-real!(f64);
+pub use crate::values::Real;
 
 /// Partial sums of one sum.
 pub const LANES: usize = 16;

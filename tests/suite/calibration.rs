@@ -1,8 +1,6 @@
 //! Estimates that come with errors, against the truth: intervals must cover it as often as they say, on the
 //! Hessian of a real network, and quantities derived from them must be those of the dense matrix.
 
-use warmlab::analyses::ANALYSES;
-use warmlab::analysis::{Analysis, Options};
 use warmlab::data::read_batch;
 use warmlab::linalg::operator::DenseOperator;
 use warmlab::linalg::{LinearOperator, dense, quadrature, trace};
@@ -11,19 +9,16 @@ use warmlab::operator::{Curvature, Hessian, Keep};
 use warmlab::random::stream;
 use warmlab::row::Row;
 use warmlab::run;
-use warmlab::settings::Settings;
 use warmlab::snapshot::Snapshot;
 use warmlab::stats::{jackknife, mean_and_error, student_factor};
 use warmlab::values::DType;
 
-use crate::support::references;
+use crate::support::{analysis, measure, references, settings};
 
 fn snapshot(path: &std::path::Path) -> Snapshot {
     let checkpoint = run::open(path, DType::F64).unwrap();
     let batch = read_batch(&path.join("batch.safetensors")).unwrap();
-    let device = Default::default();
-    let settings = Settings { dtype: DType::F64, device, micro_batch: None, memory: 4 << 30, seed: 1 };
-    Snapshot::new(checkpoint, batch, settings)
+    Snapshot::new(checkpoint, batch, settings(DType::F64, None, 1))
 }
 
 /// The Hessian of a reference checkpoint as a matrix in memory, so that hundreds of probes cost little.
@@ -58,9 +53,9 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
     let power = |k: i32| eigenvalues.iter().map(|x| x.powi(k)).sum::<f64>();
     let samples = |seed: u64| {
         let random = &mut stream(seed, 0, "calibration");
-        trace::hutchinson(&operator, probes, probes, &[], random, &Silent).unwrap()
+        trace::hutchinson(&operator, probes, probes, &[0..operator.n()], random, &Silent).unwrap()
     };
-    let found = coverage(power(1), probes, |seed| mean_and_error(&samples(seed).trace).unwrap());
+    let found = coverage(power(1), probes, |seed| mean_and_error(&samples(seed).blocks[0]).unwrap());
     assert!(fair.contains(&found), "trace: {found}");
     let sketched: Vec<_> = (0..200)
         .map(|seed| {
@@ -68,9 +63,13 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
             trace::hutch_plus_plus(&operator, probes, probes, random, &Silent).unwrap()
         })
         .collect();
-    let found = coverage(power(1), probes, |seed| sketched[seed as usize].0.mean_and_error().unwrap());
+    let whole = |split: &trace::Split| {
+        let (mean, error) = mean_and_error(&split.rest).unwrap();
+        (split.exact + mean, error)
+    };
+    let found = coverage(power(1), probes, |seed| whole(&sketched[seed as usize].0));
     assert!(fair.contains(&found), "Hutch++ trace: {found}");
-    let found = coverage(power(2), probes, |seed| sketched[seed as usize].1.mean_and_error().unwrap());
+    let found = coverage(power(2), probes, |seed| whole(&sketched[seed as usize].1));
     assert!(fair.contains(&found), "Hutch++ norm: {found}");
 
     // one quadrature per seed serves every function; the density is smooth at this width and depth
@@ -102,10 +101,7 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
 }
 
 fn analyse(path: &std::path::Path, name: &str, options: &[(&str, &str)]) -> Vec<Row> {
-    let analysis: &dyn Analysis = *ANALYSES.iter().find(|a| a.name() == name).unwrap();
-    let mut chosen = Options::defaults(analysis.options());
-    options.iter().for_each(|(name, value)| chosen.set(name, vec![value.to_string()]));
-    analysis.run(&snapshot(path), &chosen, &Silent).unwrap()
+    measure(analysis(name), &snapshot(path), options)
 }
 
 fn row<'a>(rows: &'a [Row], quantity: &str) -> &'a Row {
