@@ -106,7 +106,7 @@ impl Analysis for Sharpness {
         let square = dot(&g, &g);
         rows.push(Row::new("sharpness/gradient", dot(&g, &hg) / square).n(1));
 
-        let next = Next::of(snapshot, &g);
+        let next = Next::of(snapshot, &g)?;
         if let Some(p) = &next.preconditioner {
             let turned: f64 = g.iter().zip(p).zip(&hg).map(|((g, p), hg)| g / p * hg).sum();
             rows.push(Row::new("sharpness/gradient_adam", next.memory * turned / square).n(1));
@@ -143,26 +143,19 @@ struct Next {
 }
 
 impl Next {
-    fn of(snapshot: &Snapshot, g: &[f64]) -> Self {
+    fn of(snapshot: &Snapshot, g: &[f64]) -> Result<Self> {
         let Some(o) = snapshot.optimizer().filter(|o| o.name.starts_with("adam")) else {
-            return Next { direction: g.to_vec(), preconditioner: None, memory: 1.0 };
+            return Ok(Next { direction: g.to_vec(), preconditioner: None, memory: 1.0 });
         };
+        let next = snapshot.next_update()?;
         let t = (snapshot.step() + 1) as f64;
-        let norm = dot(g, g).sqrt();
-        let clip = o.grad_clip.map_or(1.0, |limit| (limit / (norm + 1e-6)).min(1.0));
         let (correction1, correction2) = (1.0 - o.beta1.powf(t), 1.0 - o.beta2.powf(t));
-        let stored = |values: &Option<Values>, i: usize| values.as_ref().map_or(0.0, |v| v.get(i));
-        let mut direction = Vec::with_capacity(g.len());
-        let mut preconditioner = Vec::with_capacity(g.len());
-        for (i, g) in g.iter().map(|g| g * clip).enumerate() {
-            let m = o.beta1 * stored(&o.exp_avg, i) + (1.0 - o.beta1) * g;
-            let v = o.beta2 * stored(&o.exp_avg_sq, i) + (1.0 - o.beta2) * g * g;
-            let p = (v / correction2).sqrt() + o.eps;
-            preconditioner.push(p);
-            direction.push(m / correction1 / p);
-        }
+        let v = next.exp_avg_sq.to_f64();
+        let p: Vec<f64> = v.iter().map(|v| (v / correction2).sqrt() + o.eps).collect();
+        let m = next.exp_avg.to_f64();
+        let direction = m.iter().zip(&p).map(|(m, p)| m / correction1 / p).collect();
         let memory = (1.0 - o.beta1) / ((1.0 + o.beta1) * correction1);
-        Next { direction, preconditioner: Some(preconditioner), memory }
+        Ok(Next { direction, preconditioner: Some(p), memory })
     }
 }
 

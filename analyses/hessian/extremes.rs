@@ -1,21 +1,29 @@
 //! Eigenpairs as rows.
 
+use super::job::Kind;
 use crate::linalg::{Eigenpairs, Ritz};
 use crate::optim::stability;
 use crate::row::{Row, Status};
-use crate::snapshot::Snapshot;
 
-/// The limit at the next update's learning rate, and how far the largest eigenvalue is from it.
-pub fn stability(snapshot: &Snapshot, found: &Eigenpairs) -> Vec<Row> {
-    let Some(o) = snapshot.optimizer().filter(|o| o.lr > 0.0) else { return vec![] };
-    let threshold = stability::threshold(o.beta1, o.lr);
-    let threshold_t = stability::threshold_at(o.beta1, o.lr, snapshot.step() + 1);
-    let mut rows =
-        vec![Row::new("sharpness/threshold", threshold), Row::new("sharpness/threshold_t", threshold_t)];
-    if let Some(first) = found.top.first().filter(|first| first.value > 0.0) {
-        let margin = threshold_t / first.value;
-        let row = Row::new("sharpness/margin", margin).uncertainty(margin * first.residual / first.value);
-        rows.push(row.n(found.matvecs as u64).status(status(found, first)));
+/// Adam's limit at update `t` with the rate `lr`, and how far λ1 of a preconditioned matrix, given as value,
+/// residual, products and status, is from it. Those of preconditioned-next carry its name in front.
+pub fn limits(kind: Kind, first: Option<(f64, f64, usize, Status)>, beta1: f64, lr: f64, t: u64) -> Vec<Row> {
+    if lr <= 0.0 {
+        return vec![];
+    }
+    let name = |name: &str| match kind {
+        Kind::PreconditionedNext => format!("{}/sharpness/{name}", kind.prefix()),
+        _ => format!("sharpness/{name}"),
+    };
+    let threshold_t = stability::threshold_at(beta1, lr, t);
+    let mut rows = vec![
+        Row::new(name("threshold"), stability::threshold(beta1, lr)),
+        Row::new(name("threshold_t"), threshold_t),
+    ];
+    if let Some((value, residual, matvecs, status)) = first.filter(|first| first.0 > 0.0) {
+        let margin = threshold_t / value;
+        let row = Row::new(name("margin"), margin).uncertainty(margin * residual / value);
+        rows.push(row.n(matvecs as u64).status(status));
     }
     rows
 }

@@ -171,7 +171,12 @@ impl Part<'_> {
                 rows.extend(extremes::list(&masked, format!("{prefix}/lambda_masked"), &masked.top));
                 rows.push(Row::new(format!("{prefix}/masked_fraction"), share).n(self.scope.n() as u64));
                 if self.scope.name == "all" {
-                    rows.extend(extremes::stability(snapshot, &found));
+                    let first = found.top.first().map(|first| {
+                        (first.value, first.residual, found.matvecs, extremes::status(&found, first))
+                    });
+                    if let Some(o) = snapshot.optimizer() {
+                        rows.extend(extremes::limits(self.kind, first, o.beta1, o.lr, snapshot.step() + 1));
+                    }
                 }
             }
             known.eigenvalues(&found, job.exact);

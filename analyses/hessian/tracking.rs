@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 
+use super::extremes;
 use super::job::Kind;
 use crate::analysis::{Opening, Options, StepTracker};
 use crate::config::GptConfig;
@@ -23,7 +24,6 @@ use crate::error::{Error, Result};
 use crate::linalg::{Followed, Follower, Following, LinearOperator};
 use crate::model::Gpt;
 use crate::operator::{self, Curvature, GaussNewton, Plan, Preconditioned, Preconditioner};
-use crate::optim::stability;
 use crate::random;
 use crate::row::{Row, Status};
 use crate::settings::Settings;
@@ -127,7 +127,8 @@ impl StepTracker for CurvatureTracker {
             let n = gradient.len();
             let share = adam.masked_fraction(std::slice::from_ref(&(0..n)));
             rows.push(Row::new(format!("{}/masked_fraction", kind.prefix()), share).n(n as u64));
-            rows.extend(limits(*kind, &found, hyper.beta1, lr, state + 1));
+            let first = Some((found.value, found.residual, found.matvecs, status(&found)));
+            rows.extend(extremes::limits(*kind, first, hyper.beta1, lr, state + 1));
         }
         Ok(step.stamp(before, after))
     }
@@ -190,28 +191,6 @@ fn describe(kind: Kind, follower: &Follower, found: &Followed, gradient: &[f64])
     if kept.k() > 1 {
         let all = first + (1..kept.k()).map(part).sum::<f64>();
         rows.push(energy(kept.k(), all, Status::Unresolved));
-    }
-    rows
-}
-
-/// Adam's limit at update t with the rate `lr`, as the analysis of checkpoints gives it.
-fn limits(kind: Kind, found: &Followed, beta1: f64, lr: f64, t: u64) -> Vec<Row> {
-    if lr <= 0.0 {
-        return vec![];
-    }
-    let name = |name: &str| match kind {
-        Kind::PreconditionedNext => format!("preconditioned_next/sharpness/{name}"),
-        _ => format!("sharpness/{name}"),
-    };
-    let threshold_t = stability::threshold_at(beta1, lr, t);
-    let mut rows = vec![
-        Row::new(name("threshold"), stability::threshold(beta1, lr)),
-        Row::new(name("threshold_t"), threshold_t),
-    ];
-    if found.value > 0.0 {
-        let margin = threshold_t / found.value;
-        let row = Row::new(name("margin"), margin).uncertainty(margin * found.residual / found.value);
-        rows.push(row.n(found.matvecs as u64).status(status(found)));
     }
     rows
 }
