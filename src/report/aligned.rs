@@ -16,16 +16,48 @@ pub struct Column {
     pub quantity: &'static str,
 }
 
+/// Columns a table may have, of a terminal.
+const WIDTH: usize = 80;
+
 /// One line per step and run, runs in the order of their first row; only steps at which one of the
 /// `measured` quantities is known. A column nobody has values for is left out. Digits are those known; a
-/// question mark says that a number is not settled.
+/// question mark says that a number is not settled. Columns that do not fit 80 characters follow in a further
+/// table over the same steps and runs.
 pub fn aligned(rows: &[Row], columns: &[Column], measured: &[&str]) -> String {
     let (header, lines) = grid(rows, columns, measured);
+    let width = |column: usize| {
+        let cells = std::iter::once(&header).chain(&lines).map(|line| line[column].chars().count());
+        // two spaces stand between columns
+        cells.max().unwrap_or(0) + 2
+    };
+    let lead = width(0) + width(1);
+    let (mut tables, mut used) = (vec![vec![]], lead);
+    for column in 2..header.len() {
+        used += width(column);
+        if used > WIDTH && used > lead + width(column) {
+            tables.push(vec![]);
+            used = lead + width(column);
+        }
+        if let Some(table) = tables.last_mut() {
+            table.push(column);
+        }
+    }
+    let texts: Vec<String> = tables.iter().map(|chosen| text(&header, &lines, chosen)).collect();
+    texts.join("\n")
+}
+
+/// Step, run and the chosen columns.
+fn text(header: &[String], lines: &[Vec<String>], chosen: &[usize]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(header.into_iter().enumerate().map(cell));
+    let pick = |line: &[String]| {
+        let columns: Vec<Cell> =
+            [0, 1].iter().chain(chosen).map(|&i| (i, line[i].clone())).map(cell).collect();
+        columns
+    };
+    table.set_header(pick(header));
     for line in lines {
-        table.add_row(line.into_iter().enumerate().map(cell));
+        table.add_row(pick(line));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_string()).collect();
     lines.join("\n") + "\n"
@@ -104,5 +136,17 @@ mod tests {
         assert_eq!(words[1], ["1", "cold", "50.87", "-"]);
         assert_eq!(words[2], ["1", "warm", "40.00?", "-"]);
         assert_eq!(words.len(), 3);
+    }
+
+    #[test]
+    fn what_does_not_fit_a_terminal_follows_below() {
+        let names = ["a/a", "b/b", "c/c", "d/d", "e/e"];
+        let rows: Vec<Row> =
+            names.iter().map(|name| Row::new(*name, 1.0).stamp(&"a-run-with-a-name".into(), 3)).collect();
+        let columns = names.map(|quantity| Column { header: "a header of its own", quantity });
+        let text = aligned(&rows, &columns, &["a/a"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(text.matches("a-run-with-a-name").count(), 3, "{text}");
+        assert_eq!(text.matches("a header of its own").count(), 5, "{text}");
     }
 }
