@@ -30,7 +30,7 @@ use crate::row::{Row, Status};
 use crate::snapshot::Snapshot;
 use crate::stats::radam::Convention;
 use crate::stats::{momentum, radam};
-use crate::step::Step;
+use crate::step::{Step, Wanted};
 use crate::values::Values;
 
 /// The state of Adam.
@@ -111,6 +111,13 @@ impl Analysis for Adam {
 
     fn tracks(&self) -> bool {
         true
+    }
+
+    fn wants(&self, _update: u64, options: &Options) -> Result<Wanted> {
+        // read here too, so that a bad option is refused before the first update
+        options.get::<u64>("quantile-every")?;
+        levels(options)?;
+        Ok(Wanted::default())
     }
 
     fn at_step(&self, step: &Step, options: &Options) -> Result<Vec<Row>> {

@@ -169,7 +169,12 @@ impl Analysis for Attention {
         true
     }
 
-    fn wants(&self, _update: u64, _options: &Options) -> Result<Wanted> {
+    fn wants(&self, _update: u64, options: &Options) -> Result<Wanted> {
+        // read here too, so that a bad option is refused before the first update
+        for every in ["qk-every", "detail-every"] {
+            options.get::<u64>(every)?;
+        }
+        collapsed_below(options)?;
         Ok(Wanted { statistics: true, ..Wanted::default() })
     }
 

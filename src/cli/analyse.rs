@@ -1,5 +1,6 @@
 //! The commands of the catalogue: one per analysis, made from its declaration.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -54,62 +55,92 @@ pub fn run(analysis: &dyn Analysis, matches: &ArgMatches, terminal: &Terminal) -
     let computing = Computing::from_arg_matches(matches).map_err(parse)?;
     let options = options(analysis, matches);
     let targets = targets(&measuring, terminal)?;
-    let mut all = Report::default();
+    let (mut all, mut failed) = (Report::default(), 0);
     for target in &targets {
         terminal.check()?;
-        let start = Instant::now();
-        let mut checkpoint = run::open(&target.path, computing.dtype)?;
-        checkpoint.notes.iter().for_each(|note| terminal.say(note));
-        if let Some(name) = target.run.as_deref().and_then(Path::file_name) {
-            checkpoint.run = name.to_string_lossy().into_owned();
+        match measure(analysis, &options, target, &measuring, &computing, terminal) {
+            Ok(report) => {
+                all.meta = report.meta;
+                all.rows.extend(report.rows);
+            }
+            // one checkpoint of several does not take the others down
+            Err(error) if targets.len() > 1 && !matches!(error, Error::Interrupted) => {
+                terminal.finish();
+                terminal.warn(&format!("{}: {error}", target.path.display()));
+                failed += 1;
+                if failed == targets.len() {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
         }
-        let (mut batches, words) = batches(&measuring, &computing, &checkpoint, target)?;
-        terminal.say(&format!(
-            "{} of `{}`, step {}, on {words}",
-            analysis.name(),
-            checkpoint.run,
-            checkpoint.step
-        ));
-        let settings = Settings {
-            dtype: computing.dtype,
-            device: computing.device,
-            micro_batch: measuring.micro_batch,
-            memory: measuring.memory.unwrap_or_else(resources::default_memory),
-            seed: computing.seed,
-        };
-        let first = Snapshot::new(checkpoint.clone(), batches.remove(0), settings.clone());
-        let mut rows = vec![analysis.run(&first, &options, terminal)?];
-        let mut meta = meta::metadata(analysis, &options, &first, &words);
-        for (i, batch) in batches.into_iter().enumerate() {
-            terminal.heard_enough();
-            terminal.progress(i as u64 + 1, measuring.repeat_batches, "batches");
-            let snapshot = Snapshot::new(checkpoint.clone(), batch, settings.clone());
-            rows.push(analysis.run(&snapshot, &options, terminal)?);
-            meta::add_batch(&mut meta, &snapshot);
-        }
-        let snapshot = first;
-        let report = Report { meta, rows: repeat::combine(rows) };
-        let folder = measuring.out.join(&**snapshot.run()).join(analysis.name());
-        let path = folder.join(format!("step_{}.parquet", snapshot.step()));
-        report::write_parquet(&path, &report)?;
-        meta::write_run_json(&path.with_extension("run.json"), start.elapsed())?;
-        terminal.finish();
-        terminal.say(&format!("{} rows in {}", report.rows.len(), path.display()));
         terminal.heard_enough();
-        all.meta = report.meta;
-        all.rows.extend(report.rows);
     }
     print(&all, &measuring.format, terminal)?;
     let doubtful = all.rows.iter().filter(|row| row.status != Status::Ok).count();
     if doubtful == 0 {
-        return Ok(Outcome::Done);
+        return Ok(if failed == 0 { Outcome::Done } else { Outcome::Doubtful });
     }
     terminal.warn(&format!(
         "{doubtful} of {} numbers are not settled; their status says why (--tol, --max-matvecs, --dtype f64)",
         all.rows.len()
     ));
     let nonfinite = all.rows.iter().any(|row| row.status == Status::Nonfinite);
-    Ok(if measuring.allow_unconverged && !nonfinite { Outcome::Done } else { Outcome::Doubtful })
+    let fine = measuring.allow_unconverged && !nonfinite && failed == 0;
+    Ok(if fine { Outcome::Done } else { Outcome::Doubtful })
+}
+
+/// Runs an analysis on one checkpoint and writes its report.
+fn measure(
+    analysis: &dyn Analysis,
+    options: &Options,
+    target: &Target,
+    measuring: &Measuring,
+    computing: &Computing,
+    terminal: &Terminal,
+) -> Result<Report> {
+    let start = Instant::now();
+    let mut checkpoint = run::open(&target.path, computing.dtype)?;
+    checkpoint.notes.iter().for_each(|note| terminal.say(note));
+    if let Some(name) = target.run.as_deref().and_then(Path::file_name) {
+        checkpoint.run = name.to_string_lossy().into_owned();
+    }
+    let (batches, words) = batches(measuring, computing, &checkpoint, target)?;
+    let (run, step) = (checkpoint.run.clone(), checkpoint.step);
+    terminal.say(&format!("{} of `{run}`, step {step}, on {words}", analysis.name()));
+    let settings = Settings {
+        dtype: computing.dtype,
+        device: computing.device,
+        micro_batch: measuring.micro_batch,
+        memory: measuring.memory.unwrap_or_else(resources::default_memory),
+        seed: computing.seed,
+    };
+    let (mut meta, mut rows) = (BTreeMap::new(), Vec::new());
+    let count = batches.len();
+    let mut checkpoint = Some(checkpoint);
+    for (i, batch) in batches.into_iter().enumerate() {
+        // the last batch takes the checkpoint: parameters and moments are held once
+        let own = if i + 1 < count { checkpoint.clone() } else { checkpoint.take() };
+        let Some(own) = own else { break };
+        if i > 0 {
+            terminal.heard_enough();
+            terminal.progress(i as u64, count as u64, "batches");
+        }
+        let snapshot = Snapshot::new(own, batch, settings.clone());
+        rows.push(analysis.run(&snapshot, options, terminal)?);
+        if i == 0 {
+            meta = meta::metadata(analysis, options, &snapshot, &words);
+        } else {
+            meta::add_batch(&mut meta, &snapshot);
+        }
+    }
+    let report = Report { meta, rows: repeat::combine(rows) };
+    let path = measuring.out.join(run).join(analysis.name()).join(format!("step_{step}.parquet"));
+    report::write_parquet(&path, &report)?;
+    meta::write_run_json(&path.with_extension("run.json"), start.elapsed())?;
+    terminal.finish();
+    terminal.say(&format!("{} rows in {}", report.rows.len(), path.display()));
+    Ok(report)
 }
 
 /// The values of the analysis's own flags.
@@ -148,6 +179,9 @@ fn targets(measuring: &Measuring, terminal: &Terminal) -> Result<Vec<Target>> {
             "use --ckpt PATH, --ckpt step_N, or --run DIR",
         ));
     };
+    if !run.is_dir() {
+        return Err(Error::usage(format!("run `{}` does not exist", run.display())));
+    }
     let mut checkpoints = run::checkpoints(run)?;
     if let Some(missing) = measuring.steps.iter().find(|s| !checkpoints.iter().any(|(step, _)| step == *s)) {
         let known: Vec<String> = checkpoints.iter().map(|(step, _)| step.to_string()).collect();

@@ -60,18 +60,14 @@ impl Track {
         Ok(all)
     }
 
-    /// The listener of a run in `folder` that goes on after update `step`.
+    /// What a run tracks, every option read and found possible.
     ///
     /// # Errors
-    /// Where the run's settings name no analysis, or its journals cannot be read.
-    pub fn listener(
-        &self,
-        folder: &Path,
-        step: u64,
-        config: &TrainConfig,
-        corpus: &Corpus,
-        device: Device,
-    ) -> Result<Tracker> {
+    /// Where the run's settings name no analysis, or an option is impossible.
+    pub fn trackings(&self, config: &TrainConfig, corpus: &Corpus, device: Device) -> Result<Vec<Tracking>> {
+        if config.track.is_empty() {
+            return Ok(vec![]);
+        }
         let settings = Settings {
             dtype: config.dtype,
             device,
@@ -79,11 +75,6 @@ impl Track {
             memory: resources::default_memory(),
             seed: config.seed,
         };
-        let name = folder.file_name().unwrap_or_default();
-        let out = self.out.join(name);
-        if config.track.is_empty() {
-            return Tracker::open(&out, step, vec![]);
-        }
         let probe = probe(config, corpus)?;
         let tracking = |tracked: &Tracked| -> Result<Tracking> {
             let analysis = analysis(&tracked.analysis)?;
@@ -91,6 +82,7 @@ impl Track {
             for (name, value) in &tracked.options {
                 options.set(name, value.split('|').map(str::to_string).collect());
             }
+            analysis.wants(1, &options)?;
             let opening = Opening { config: &config.model, probe: &probe, settings: &settings };
             let memory = analysis.tracker(&opening, &options)?;
             let mut meta = meta::tracking_metadata(analysis, &options, config, device);
@@ -99,8 +91,15 @@ impl Track {
             }
             Ok(Tracking { analysis, options, cadence: tracked.cadence.clone(), memory, meta })
         };
-        let tracked = config.track.iter().map(tracking).collect::<Result<_>>()?;
-        Tracker::open(&out, step, tracked)
+        config.track.iter().map(tracking).collect()
+    }
+
+    /// The listener of a run in `folder` that goes on after update `step`.
+    ///
+    /// # Errors
+    /// Where its journals cannot be read.
+    pub fn listener(&self, folder: &Path, step: u64, trackings: Vec<Tracking>) -> Result<Tracker> {
+        Tracker::open(&self.out.join(folder.file_name().unwrap_or_default()), step, trackings)
     }
 }
 

@@ -143,10 +143,11 @@ impl Train {
                 crate::report::plain(rate)
             ));
         }
-        let mut trainer = Trainer::new(&folder, config.clone(), corpus, self.computing.device)?;
+        // what cannot be tracked is refused before anything is written
+        let trackings = self.track.trackings(&config, &corpus, self.computing.device)?;
+        let mut trainer = Trainer::new(&folder, config, corpus, self.computing.device)?;
         let from = trainer.step();
-        let corpus = Corpus::open(&config.data, Path::new(DATASETS))?;
-        let mut listener = self.track.listener(&folder, from, &config, &corpus, self.computing.device)?;
+        let mut listener = self.track.listener(&folder, from, trackings)?;
         listener.notes().iter().for_each(|note| terminal.say(note));
         terminal.say(&format!(
             "{} {}: {n} parameters, {tokens} tokens per update, updates {} to {last}",
