@@ -2,6 +2,7 @@
 //! lines what belongs there.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
 
+mod agreement;
 mod architecture;
 mod calibration;
 mod closed_form;

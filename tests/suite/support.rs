@@ -4,10 +4,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use rand::RngExt;
+use warmlab::analyses::ANALYSES;
+use warmlab::analysis::{Analysis, Options};
 use warmlab::config::GptConfig;
 use warmlab::data::Batch;
+use warmlab::observer::Silent;
 use warmlab::random::{Random, stream};
-use warmlab::values::Values;
+use warmlab::row::Row;
+use warmlab::settings::Settings;
+use warmlab::snapshot::Snapshot;
+use warmlab::values::{DType, Values};
 
 /// A golden folder or file, or `None` with a word on stderr.
 pub fn golden(name: &str) -> Option<PathBuf> {
@@ -68,6 +74,23 @@ pub fn relative(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
     let difference: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
     (difference / b.iter().map(|b| b * b).sum::<f64>()).sqrt()
+}
+
+/// An entry of the catalogue.
+pub fn analysis(name: &str) -> &'static dyn Analysis {
+    *ANALYSES.iter().find(|a| a.name() == name).unwrap()
+}
+
+/// Settings with room for everything.
+pub fn settings(dtype: DType, micro_batch: Option<usize>, seed: u64) -> Settings {
+    Settings { dtype, device: Default::default(), micro_batch, memory: 4 << 30, seed }
+}
+
+/// An analysis with its defaults but for `options`.
+pub fn measure(analysis: &dyn Analysis, snapshot: &Snapshot, options: &[(&str, &str)]) -> Vec<Row> {
+    let mut chosen = Options::defaults(analysis.options());
+    options.iter().for_each(|(name, value)| chosen.set(name, vec![value.to_string()]));
+    analysis.run(snapshot, &chosen, &Silent).unwrap()
 }
 
 /// Runs the binary in `folder`.
