@@ -1,6 +1,7 @@
 //! Everything known about a run at one step, computed when first asked for and then kept.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::allocator;
@@ -13,6 +14,7 @@ use crate::optim::{self, AdamW, Hyperparameters, Part, UpdateStatistics, clip_fa
 use crate::run::{Checkpoint, OptimizerState};
 use crate::settings::Settings;
 use crate::values::Values;
+use crate::vectors::Vectors;
 
 /// A run at one step, with a batch to measure it on.
 pub struct Snapshot {
@@ -22,6 +24,16 @@ pub struct Snapshot {
     settings: Settings,
     curvature: OnceCell<Curvature>,
     next: OnceCell<NextUpdate>,
+    hints: RefCell<Hints>,
+}
+
+/// What solvers found at a step, by name, for those of the next: where to start, never what to answer.
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    /// The step they are from; `None` where there are none.
+    pub step: Option<u64>,
+    /// A vector each.
+    pub vectors: BTreeMap<String, Vectors>,
 }
 
 /// The update that the checkpoint's optimizer would make with the batch's gradient, clipped as the run did.
@@ -52,7 +64,29 @@ impl Snapshot {
             settings,
             curvature: OnceCell::new(),
             next: OnceCell::new(),
+            hints: RefCell::default(),
         }
+    }
+
+    /// The same, with hints from a step before it.
+    pub fn with_hints(self, hints: Hints) -> Self {
+        Snapshot { hints: RefCell::new(hints), ..self }
+    }
+
+    /// The hint of that name for a matrix with n rows.
+    pub fn hint(&self, name: &str, n: usize) -> Option<Vectors> {
+        let hints = self.hints.borrow();
+        hints.vectors.get(name).filter(|v| v.n() == n && v.dtype() == self.settings.dtype).cloned()
+    }
+
+    /// Leaves a hint for the next step in the place of the one it came with.
+    pub fn leave_hint(&self, name: &str, hint: Vectors) {
+        self.hints.borrow_mut().vectors.insert(name.into(), hint);
+    }
+
+    /// The hints for the next step.
+    pub fn into_hints(self) -> Hints {
+        Hints { step: Some(self.step()), ..self.hints.into_inner() }
     }
 
     /// The run's name.

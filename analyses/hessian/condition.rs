@@ -5,7 +5,7 @@
 //!
 //! | quantity | asks | quote it when |
 //! |---|---|---|
-//! | `condition/rms` | how far λ1 stands above a typical curvature, λ1/√(‖H‖F²/n) | following a run: one product per probe |
+//! | `condition/rms` | how far λ1 stands above a typical curvature, λ1/√(‖H‖F²/n) | following a run: two products a step |
 //! | `condition/mean_abs` | the same against the mean of abs(λ) | comparing models or layers; robust to sign |
 //! | `condition/bulk` | against the median of abs(λ): at least this | speaking of the bulk; often unresolved, because most of the bulk is at 0 |
 //! | `condition/top10` | how isolated λ1 is | arguing that few directions limit the step |
@@ -20,12 +20,18 @@
 //! **Error.** Errors of λ1 (residual), of the norm and of the quadrature (over probes) are propagated to first
 //! order as independent.
 
+use crate::linalg::trace::Split;
 use crate::linalg::{Eigenpairs, Measure};
 use crate::row::{Row, Status};
 use crate::stats;
 use crate::values::DType;
 
 use super::extremes;
+
+/// (value, standard error) of a number of which a part is exact; `None` for fewer than two samples of the rest.
+pub fn whole(split: &Split) -> Option<(f64, f64)> {
+    stats::mean_and_error(&split.rest).map(|(mean, error)| (split.exact + mean, error))
+}
 
 /// What was found out about one matrix.
 pub struct Known {
@@ -73,6 +79,16 @@ impl Known {
             let weights = vec![1.0 / self.n as f64; self.n];
             self.measures = vec![Measure { nodes: self.spectrum.iter().rev().copied().collect(), weights }];
         }
+    }
+
+    /// Adds the largest eigenvalue alone.
+    pub fn largest(&mut self, value: f64, residual: f64, status: Status) {
+        self.top = vec![(value, residual, status)];
+    }
+
+    /// Adds ‖A‖_F² from estimates; `None` where these are too few for an error.
+    pub fn norm(&mut self, square: &Split) {
+        self.frobenius_sq = whole(square).map(|(value, error)| (value, Some(error)));
     }
 
     /// Every estimate that what is known allows.

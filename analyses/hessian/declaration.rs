@@ -205,6 +205,13 @@ pub const OPTIONS: &[OptionSpec] = &[
         help: "In training, products to spend per operator and step",
     },
     OptionSpec {
+        name: "track-probes",
+        value: "K",
+        default: "2",
+        repeatable: false,
+        help: "In training, random probes for condition/rms, a product each; 0 leaves it out",
+    },
+    OptionSpec {
         name: "track-guards",
         value: "K",
         default: "3",

@@ -13,7 +13,8 @@
 //! `--density` adds the spectral density, `--trace` traces and norms; both are needed for some of the
 //! [condition estimates](condition).
 //!
-//! In training the largest eigenvalue is followed from step to step.
+//! Over the checkpoints of a run each search starts near the sum of the eigenvectors found at the checkpoint before
+//! (the check for skipped ones starts at random); in training the largest eigenvalue is followed from step to step.
 //!
 //! **References.** Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159 (spectra of networks by Lanczos);
 //! Cohen et al. 2022, arXiv 2207.14484 (preconditioned sharpness, and the threshold (2+2β1)/((1−β1)η)).
@@ -34,6 +35,7 @@ use crate::operator::{self, Curvature, GaussNewton, Preconditioned, Precondition
 use crate::random::{self, Random};
 use crate::row::Row;
 use crate::snapshot::Snapshot;
+use crate::vectors::Vectors;
 use condition::Known;
 use declaration::{OPTIONS, QUANTITIES};
 use job::{Job, Kind};
@@ -64,7 +66,8 @@ impl Analysis for Hessian {
 
     fn notes(&self) -> &'static str {
         "loss: mean cross-entropy over all targets, dropout off; uncertainty of an eigenvalue: recomputed \
-         residual norm; n: products spent; preconditioned: P^-1/2 H P^-1/2, P = diag(sqrt(v/(1-beta2^N)) + eps)"
+         residual norm; n: products spent; preconditioned: P^-1/2 H P^-1/2, P = diag(sqrt(v/(1-beta2^N)) + eps); \
+         preconditioned-next: v with this batch's gradient added as it is before clipping, N+1"
     }
 
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
@@ -148,23 +151,30 @@ impl Part<'_> {
         observer: &dyn Observer,
     ) -> Result<(Vec<Row>, Option<Vec<Measure>>)> {
         let prefix = self.kind.prefix();
-        let solve = |preconditioner: Option<&Preconditioner>, request: &Request| -> Result<Eigenpairs> {
-            self.with_matrix(curvature, preconditioner, |matrix| {
+        let solve = |preconditioner: Option<&Preconditioner>, request: &Request, hint: Option<Vectors>| {
+            self.with_matrix(curvature, preconditioner, |matrix| -> Result<Eigenpairs> {
                 if job.exact {
                     return dense::spectrum(matrix, request.bottom, request.tol, observer);
                 }
-                linalg::eigsh(matrix, request, &mut self.random(snapshot, ""), observer)
+                let random = &mut self.random(snapshot, "");
+                linalg::eigsh(matrix, request, hint.as_ref(), random, observer)
             })
         };
         let (mut rows, mut known) = (Vec::new(), Known::of(self.scope.n(), snapshot.settings().dtype));
         if job.exact || request.top + request.bottom > 0 {
-            let found = solve(self.preconditioner, request)?;
+            let name = format!("{prefix}/{}", self.scope.name);
+            let found = solve(self.preconditioner, request, snapshot.hint(&name, self.scope.n()))?;
+            if !job.exact {
+                snapshot.leave_hint(&name, found.hint());
+            }
             rows.extend(extremes::list(&found, format!("{prefix}/lambda"), &found.top));
             rows.extend(extremes::list(&found, format!("{prefix}/lambda_min"), &found.bottom));
             if let Some(preconditioner) = self.preconditioner {
                 let share = preconditioner.masked_fraction(&self.scope.ranges);
                 let masked = if share > 0.0 {
-                    solve(Some(&preconditioner.masked()), &Request { bottom: 0, ..request.clone() })?
+                    let request = Request { bottom: 0, ..request.clone() };
+                    let near = (!job.exact).then(|| found.hint());
+                    solve(Some(&preconditioner.masked()), &request, near)?
                 } else {
                     found.clone()
                 };

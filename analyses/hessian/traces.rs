@@ -1,6 +1,6 @@
 //! Trace, Frobenius norm and diagonal as rows.
 
-use super::condition::Known;
+use super::condition::{Known, whole};
 use crate::error::Result;
 use crate::linalg::{LinearOperator, trace};
 use crate::observer::Observer;
@@ -31,11 +31,8 @@ pub fn rows(
         let (value, error) = estimate?;
         Some(Row::new(format!("{prefix}/{name}"), value).uncertainty(error).n(n as u64))
     };
-    let whole = |split: &trace::Split| {
-        stats::mean_and_error(&split.rest).map(|(mean, error)| (split.exact + mean, error))
-    };
     known.trace = whole(&sum).map(|(value, error)| (value, Some(error)));
-    known.frobenius_sq = whole(&square).map(|(value, error)| (value, Some(error)));
+    known.norm(&square);
     let mut rows = Vec::new();
     rows.extend(row("trace", whole(&sum), matvecs));
     rows.extend(row("frobenius_sq", whole(&square), matvecs));

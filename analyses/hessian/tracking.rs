@@ -7,14 +7,15 @@
 //! its thresholds carry its name in front.
 //!
 //! **Estimator and error.** [`crate::linalg::follow`]: each step starts from the vectors of the last; the residual
-//! is the uncertainty. Beside it the overlap with the last step's vector, and the share of the gradient in it and in
-//! the space that is kept.
+//! is the uncertainty. Beside it the overlap with the last step's vector, the share of the gradient in it and in
+//! the space that is kept, and `condition/rms` from random probes beside the search's own products.
 //!
 //! **Cost.** Per step one primal pass on the probe batch for all operators together (one more on the training
-//! batch), and two to six products each.
+//! batch), two to six products each, and one for each probe.
 
 use std::collections::BTreeMap;
 
+use super::condition::Known;
 use super::extremes;
 use super::job::Kind;
 use crate::analysis::{Opening, Options, StepTracker};
@@ -28,7 +29,7 @@ use crate::random;
 use crate::row::{Row, Status};
 use crate::settings::Settings;
 use crate::step::Step;
-use crate::values::Values;
+use crate::values::{DType, Values};
 use crate::vectors::Vectors;
 
 /// Follows the largest eigenvalue of each operator.
@@ -63,8 +64,11 @@ impl CurvatureTracker {
         if max_matvecs < 2 {
             return Err(Error::usage(format!("track-max-matvecs {max_matvecs} must be at least 2")));
         }
-        let guards = options.get("track-guards")?;
-        let following = Following { tol, max_matvecs, guards };
+        let (guards, probes): (usize, usize) = (options.get("track-guards")?, options.get("track-probes")?);
+        if probes == 1 {
+            return Err(Error::usage("track-probes 1 gives a norm without an error: use 0, or 2 or more"));
+        }
+        let following = Following { tol, max_matvecs, guards, probes };
         let kept = kinds.len() * (guards + 1);
         let tracker = CurvatureTracker {
             followed: kinds.into_iter().map(|kind| (kind, Follower::new(following))).collect(),
@@ -72,7 +76,7 @@ impl CurvatureTracker {
             config: opening.config.clone(),
             settings: opening.settings.clone(),
             // the search space and its products, and what is kept of every operator
-            basis: 2 * max_matvecs + guards + kept,
+            basis: 2 * (max_matvecs + probes) + guards + kept,
         };
         tracker.plan(&tracker.probe)?;
         Ok(tracker)
@@ -103,7 +107,14 @@ impl StepTracker for CurvatureTracker {
         } else {
             None
         };
-        let adam = || Preconditioner::of(step.exp_avg_sq, hyper.beta2, t, hyper.eps);
+        let adam = |kind: Kind| match kind {
+            Kind::PreconditionedNext => {
+                let (v, gradient) = (step.exp_avg_sq, step.gradient);
+                Preconditioner::unclipped(v, gradient, update.clip, hyper.beta2, t, hyper.eps)
+            }
+            _ => Preconditioner::of(step.exp_avg_sq, hyper.beta2, t, hyper.eps),
+        };
+        let dtype = self.settings.dtype;
         let (mut before, mut after) = (Vec::new(), Vec::new());
         for (kind, follower) in &mut self.followed {
             let random = &mut random::stream(self.settings.seed, t, &format!("track/{}", kind.prefix()));
@@ -116,14 +127,14 @@ impl StepTracker for CurvatureTracker {
             let base: &dyn LinearOperator = if *kind == Kind::Ggn { &ggn } else { &hessian };
             if matches!(kind, Kind::Hessian | Kind::Ggn) {
                 let found = follower.step(base, random)?;
-                rows.extend(describe(*kind, follower, &found, &curvature.gradient().to_f64()));
+                rows.extend(describe(*kind, follower, &found, &curvature.gradient().to_f64(), dtype));
                 continue;
             }
-            let adam = adam();
+            let adam = adam(*kind);
             let found = follower.step(&Preconditioned::new(base, &adam), random)?;
             let gradient = curvature.gradient().to_f64();
             let scaled: Vec<f64> = gradient.iter().zip(adam.inverse_root()).map(|(g, f)| g * f).collect();
-            rows.extend(describe(*kind, follower, &found, &scaled));
+            rows.extend(describe(*kind, follower, &found, &scaled, dtype));
             let n = gradient.len();
             let share = adam.masked_fraction(std::slice::from_ref(&(0..n)));
             rows.push(Row::new(format!("{}/masked_fraction", kind.prefix()), share).n(n as u64));
@@ -168,7 +179,7 @@ impl StepTracker for CurvatureTracker {
 }
 
 /// Eigenvalue, overlap and the gradient's energy; `gradient` in the operator's geometry.
-fn describe(kind: Kind, follower: &Follower, found: &Followed, gradient: &[f64]) -> Vec<Row> {
+fn describe(kind: Kind, follower: &Follower, found: &Followed, gradient: &[f64], dtype: DType) -> Vec<Row> {
     let prefix = kind.prefix();
     let status = status(found);
     let row = |name: &str, value: f64| {
@@ -176,6 +187,10 @@ fn describe(kind: Kind, follower: &Follower, found: &Followed, gradient: &[f64])
     };
     let mut rows = vec![row("lambda", found.value).uncertainty(found.residual)];
     rows.extend(found.overlap.map(|overlap| row("overlap", overlap)));
+    let mut known = Known::of(gradient.len(), dtype);
+    known.largest(found.value, found.residual, status);
+    known.norm(&found.frobenius_sq);
+    rows.extend(known.rows(prefix));
     let Some((kept, ..)) = follower.state() else { return rows };
     let whole: f64 = gradient.iter().map(|g| g * g).sum();
     let part = |i: usize| {

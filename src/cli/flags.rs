@@ -58,6 +58,9 @@ pub struct Measuring {
         help_heading = "Input"
     )]
     pub steps: Vec<u64>,
+    /// Leave out checkpoints of --run whose report is there already (same checkpoint, batches and options)
+    #[arg(long, requires = "run", conflicts_with = "ckpt", help_heading = "Input")]
+    pub resume: bool,
     /// Tokens: a .bin file, a folder with val.bin, or a dataset [default: what the run was trained on]
     #[arg(long, value_name = "FILE|DIR|NAME", help_heading = "Input")]
     pub data: Option<String>,

@@ -12,29 +12,32 @@ use crate::data::Batch;
 use crate::device::Device;
 use crate::error::Result;
 use crate::files;
-use crate::report::SCHEMA_VERSION;
+use crate::report::{Report, SCHEMA_VERSION, read_parquet};
+use crate::run::Checkpoint;
+use crate::settings::Settings;
 use crate::simd;
-use crate::snapshot::Snapshot;
 use crate::train::TrainConfig;
 
 /// Everything needed to repeat the numbers; the same for the same command.
 pub fn metadata(
     analysis: &dyn Analysis,
     options: &Options,
-    snapshot: &Snapshot,
-    batch: &str,
+    checkpoint: &Checkpoint,
+    settings: &Settings,
+    batches: &[Batch],
+    words: &str,
 ) -> BTreeMap<String, String> {
-    let settings = snapshot.settings();
+    let hashes: Vec<String> = batches.iter().map(Batch::sha256).collect();
     let pairs = [
         ("schema_version", SCHEMA_VERSION.to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_string()),
         ("analysis", analysis.name().to_string()),
         ("options", options.normalised()),
-        ("checkpoint_sha256", snapshot.checkpoint().sha256.clone()),
-        ("checkpoint_format", snapshot.checkpoint().format.to_string()),
-        ("batch", batch.to_string()),
-        ("batch_sha256", snapshot.batch().sha256()),
-        ("num_parameters", snapshot.config().num_parameters().to_string()),
+        ("checkpoint_sha256", checkpoint.sha256.clone()),
+        ("checkpoint_format", checkpoint.format.to_string()),
+        ("batch", words.to_string()),
+        ("batch_sha256", hashes.join(" ")),
+        ("num_parameters", checkpoint.config.num_parameters().to_string()),
         ("seed", settings.seed.to_string()),
         ("dtype", settings.dtype.to_string()),
         ("device", settings.device.to_string()),
@@ -45,11 +48,14 @@ pub fn metadata(
     pairs.into_iter().map(|(key, value)| (format!("warmlab.{key}"), value)).collect()
 }
 
-/// Adds the hash of a further batch of --repeat-batches.
-pub fn add_batch(meta: &mut BTreeMap<String, String>, snapshot: &Snapshot) {
-    let hashes = meta.entry("warmlab.batch_sha256".into()).or_default();
-    hashes.push(' ');
-    hashes.push_str(&snapshot.batch().sha256());
+/// What a report must have in common with a job to be its result.
+const JOB: [&str; 6] = ["schema_version", "options", "checkpoint_sha256", "batch_sha256", "seed", "dtype"];
+
+/// The report at `path`, where it is that of the job with this metadata. One that cannot be read is not.
+pub fn finished(path: &Path, meta: &BTreeMap<String, String>) -> Option<Report> {
+    let report = read_parquet(path).ok()?;
+    let same = |key: &&str| report.meta.get(&format!("warmlab.{key}")) == meta.get(&format!("warmlab.{key}"));
+    JOB.iter().all(|key| same(&key)).then_some(report)
 }
 
 /// The same of an analysis of training steps, whose batches are the run's.

@@ -11,6 +11,7 @@ mod list;
 mod meta;
 mod report;
 mod resources;
+mod targets;
 mod terminal;
 mod track;
 mod train;

@@ -26,6 +26,8 @@ pub struct Terminal {
     notes: Cell<bool>,
     start: RefCell<Option<Instant>>,
     bar: RefCell<Option<ProgressBar>>,
+    /// Of several checkpoints, how many are done: the bar counts them, and a computation is its message.
+    steps: Cell<Option<(u64, u64)>>,
 }
 
 impl Terminal {
@@ -48,7 +50,35 @@ impl Terminal {
             notes: Cell::new(true),
             start: RefCell::default(),
             bar: RefCell::default(),
+            steps: Cell::default(),
         }
+    }
+
+    /// Says that `done` of `total` checkpoints are measured; until [`finish`](Self::finish) the bar counts them.
+    pub fn steps(&self, done: u64, total: u64) {
+        self.steps.set(Some((done, total)));
+        self.draw(done, total, "checkpoints");
+    }
+
+    fn draw(&self, done: u64, total: u64, state: &str) {
+        if self.quiet || !io::stderr().is_terminal() {
+            return;
+        }
+        let start = *self.start.borrow_mut().get_or_insert_with(Instant::now);
+        if start.elapsed() < PATIENCE {
+            return;
+        }
+        let mut bar = self.bar.borrow_mut();
+        let bar = bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new(total).with_elapsed(start.elapsed());
+            let style =
+                ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} (about {eta} left) {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        bar.set_length(total.max(done));
+        bar.set_position(done);
+        bar.set_message(state.to_string());
     }
 
     /// A sentence on stderr, unless quiet.
@@ -103,6 +133,7 @@ impl Terminal {
             bar.finish_and_clear();
         }
         *self.start.borrow_mut() = None;
+        self.steps.set(None);
     }
 
     /// Data on stdout. A reader that has closed the pipe is content.
@@ -125,24 +156,10 @@ fn paint(word: &str, color: AnsiColor, text: &str) -> String {
 
 impl Observer for Terminal {
     fn progress(&self, done: u64, total: u64, state: &str) {
-        if self.quiet || !io::stderr().is_terminal() {
-            return;
+        match self.steps.get() {
+            None => self.draw(done, total, state),
+            Some((step, steps)) => self.draw(step, steps, &format!("{state} ({done}/{total})")),
         }
-        let start = *self.start.borrow_mut().get_or_insert_with(Instant::now);
-        if start.elapsed() < PATIENCE {
-            return;
-        }
-        let mut bar = self.bar.borrow_mut();
-        let bar = bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(total).with_elapsed(start.elapsed());
-            let style =
-                ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} (about {eta} left) {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        bar.set_length(total.max(done));
-        bar.set_position(done);
-        bar.set_message(state.to_string());
     }
 
     fn note(&self, text: &str) {

@@ -11,7 +11,10 @@
 //!
 //! References: Parlett 1998, The Symmetric Eigenvalue Problem, chapters 11-13.
 
+use ndarray::Array2;
+
 use super::operator::LinearOperator;
+use super::panel;
 use super::search::{Goal, Search};
 use crate::error::Result;
 use crate::observer::Observer;
@@ -64,6 +67,11 @@ pub struct Eigenpairs {
 }
 
 impl Eigenpairs {
+    /// The sum of the eigenvectors: what a search in a matrix that differs a little may start from.
+    pub fn hint(&self) -> Vectors {
+        panel::combine(&self.vectors, Array2::ones((self.vectors.k(), 1)).view())
+    }
+
     /// Whether every pair is converged and none is known to be missing.
     pub fn settled(&self) -> bool {
         self.complete != Some(false) && self.top.iter().chain(&self.bottom).all(|pair| pair.converged)
@@ -73,13 +81,15 @@ impl Eigenpairs {
 /// A residual is as good as it gets at this multiple of the precision of the products.
 pub const ROUNDING: f64 = 50.0;
 
-/// The extreme eigenpairs of `operator`.
+/// The extreme eigenpairs of `operator`. The search starts at random, or near `hint` where the sum of the
+/// eigenvectors is about known, as between two steps of a run; the check for what was skipped is at random always.
 ///
 /// # Errors
 /// Where a product fails, LAPACK fails, or the observer was told to stop.
 pub fn eigsh(
     operator: &dyn LinearOperator,
     request: &Request,
+    hint: Option<&Vectors>,
     random: &mut Random,
     observer: &dyn Observer,
 ) -> Result<Eigenpairs> {
@@ -90,7 +100,10 @@ pub fn eigsh(
     // verification is part of the budget; a little is always left for the search
     let budget = request.max_matvecs.saturating_sub(wanted).max(wanted.min(request.max_matvecs)).max(1);
     let mut search = Search::new(operator, request, random, observer);
-    let mut krylov = search.start(None, request.block);
+    let mut krylov = match hint {
+        Some(hint) => search.start_near(hint, request.block),
+        None => search.start(None, request.block),
+    };
     let coordinates = search.iterate(&mut krylov, Goal::Count { top, bottom }, budget)?;
     let mut found = search.verify(krylov.into_vectors(&coordinates))?;
     let mut complete = None;
@@ -147,7 +160,8 @@ mod tests {
         let operator = with_spectrum(spectrum, 1000 + seed);
         let mut sorted = spectrum.to_vec();
         sorted.sort_by(|a, b| b.total_cmp(a));
-        let pairs = eigsh(&operator, request, &mut random::stream(seed, 0, "test"), &Silent).expect("solved");
+        let pairs =
+            eigsh(&operator, request, None, &mut random::stream(seed, 0, "test"), &Silent).expect("solved");
         let n = sorted.len();
         for (i, pair) in pairs.top.iter().chain(&pairs.bottom).enumerate() {
             let v = ndarray::Array1::from(pairs.vectors.row(i));
@@ -197,7 +211,7 @@ mod tests {
         let spectrum: Vec<f64> = (0..300).map(|i| i as f64 / 300.0).collect();
         let operator = with_spectrum(&spectrum, 1);
         let few = Request { max_matvecs: 12, ..request(5, 1) };
-        let pairs = eigsh(&operator, &few, &mut random::stream(1, 0, "test"), &Silent).expect("solved");
+        let pairs = eigsh(&operator, &few, None, &mut random::stream(1, 0, "test"), &Silent).expect("solved");
         assert!(!pairs.settled());
         assert!(pairs.matvecs <= 12 + 8, "{}", pairs.matvecs);
     }
@@ -206,8 +220,8 @@ mod tests {
     fn small_and_degenerate_matrices_are_solved_whole() {
         for spectrum in [vec![3.0], vec![2.0, 2.0], vec![0.0; 5], vec![1.0; 9], vec![-1.0, 4.0, 4.0]] {
             let operator = with_spectrum(&spectrum, 2);
-            let pairs =
-                eigsh(&operator, &request(5, 2), &mut random::stream(2, 0, "t"), &Silent).expect("solved");
+            let pairs = eigsh(&operator, &request(5, 2), None, &mut random::stream(2, 0, "t"), &Silent)
+                .expect("solved");
             assert!(pairs.settled(), "{spectrum:?} {pairs:?}");
             assert_eq!(pairs.top.len() + pairs.bottom.len(), spectrum.len().min(7));
             assert!(check("small", &spectrum, &request(5, 2), 4));

@@ -103,15 +103,37 @@ impl<'a> Search<'a> {
     where
         Self: 'b,
     {
+        let start = self.draw(locked, block);
+        self.start_from(start, locked)
+    }
+
+    /// A Krylov decomposition whose first vector is `hint` with a little of everything else in it, so that no
+    /// eigenvector is out of its reach.
+    pub fn start_near<'b>(&mut self, hint: &Vectors, block: usize) -> Krylov<'b>
+    where
+        Self: 'b,
+    {
+        let mut start = self.draw(None, block);
+        let along = Array2::from_elem((1, 1), 1.0 / panel::norms(hint)[0].max(f64::MIN_POSITIVE));
+        let mut first = start.slice(0..1);
+        panel::scale_rows(&mut first, &[ELSEWHERE]);
+        panel::add_combination(&mut first, hint, along.view());
+        first.append(start.slice(1..start.k()));
+        start = first;
+        self.start_from(start, None)
+    }
+
+    fn draw(&mut self, locked: Option<&Vectors>, block: usize) -> Vectors {
         let room = self.operator.n() - locked.map_or(0, Vectors::k);
-        let start =
-            probes::sphere(block.clamp(1, room), self.operator.n(), self.operator.dtype(), self.random);
-        Krylov::new(
-            self.operator,
-            start,
-            locked,
-            self.request.max_basis.min(self.request.max_matvecs + block),
-        )
+        probes::sphere(block.clamp(1, room), self.operator.n(), self.operator.dtype(), self.random)
+    }
+
+    fn start_from<'b>(&mut self, start: Vectors, locked: Option<&'b Vectors>) -> Krylov<'b>
+    where
+        Self: 'b,
+    {
+        let capacity = self.request.max_basis.min(self.request.max_matvecs + start.k());
+        Krylov::new(self.operator, start, locked, capacity)
     }
 
     /// Expands until the wanted pairs look converged or `budget` products are spent; returns the
@@ -251,6 +273,8 @@ impl<'a> Search<'a> {
     }
 }
 
+/// How much of a random vector is in a start that is given.
+const ELSEWHERE: f64 = 0.1;
 /// Vectors multiplied at a time where copies of eigenvalues are known to be missing.
 const COPIES: usize = 4;
 

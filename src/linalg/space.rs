@@ -41,6 +41,11 @@ impl<'a> Space<'a> {
         Space { operator, v: empty(), w: empty(), t: Array2::zeros((0, 0)) }
     }
 
+    /// A.
+    pub fn operator(&self) -> &'a dyn LinearOperator {
+        self.operator
+    }
+
     /// How many vectors.
     pub fn m(&self) -> usize {
         self.v.k()

@@ -73,9 +73,9 @@ pub fn hutchinson(
 }
 
 /// A number of which a part is exact.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Split {
-    /// On the range of the sketch.
+    /// On the vectors that were chosen.
     pub exact: f64,
     /// One sample of the rest per probe.
     pub rest: Vec<f64>,

@@ -50,12 +50,21 @@ impl Preconditioner {
         Self::new(&v.to_f64(), beta2, updates, eps)
     }
 
-    /// P of the next update: v after adding this batch's gradient, bias correction at N+1.
+    /// P of the next update: v after adding this batch's gradient, bias correction at N+1. The gradient is that
+    /// of the loss whose curvature is measured, before clipping: clipping scales the products with it alike.
     pub fn next(v: Option<&Values>, gradient: &Values, beta2: f64, updates: u64, eps: f64) -> Self {
         let v: Vec<f64> = (0..gradient.len())
             .map(|i| beta2 * v.map_or(0.0, |v| v.get(i)) + (1.0 - beta2) * gradient.get(i).powi(2))
             .collect();
         Self::new(&v, beta2, updates + 1, eps)
+    }
+
+    /// The same of an update that was made, from v after it: clipping by c had left (1−β2)(1−c²)g² out.
+    pub fn unclipped(v: &Values, gradient: &Values, clip: f64, beta2: f64, updates: u64, eps: f64) -> Self {
+        let left_out = (1.0 - beta2) * (1.0 - clip * clip);
+        let v: Vec<f64> =
+            (0..gradient.len()).map(|i| v.get(i) + left_out * gradient.get(i).powi(2)).collect();
+        Self::new(&v, beta2, updates, eps)
     }
 
     fn new(v: &[f64], beta2: f64, t: u64, eps: f64) -> Self {
@@ -163,5 +172,16 @@ mod tests {
         let p = Preconditioner::next(None, &g, 0.95, 0, 0.0);
         assert!((p.inverse_root()[0] - 0.5f64.powf(-0.5)).abs() < 1e-15);
         assert!((p.inverse_root()[1] - 2.0f64.powf(-0.5)).abs() < 1e-15);
+    }
+    #[test]
+    fn what_clipping_left_out_can_be_put_back() {
+        let (g, before, clip, beta2) = ([0.5, -2.0, 0.0], [0.1, 0.0, 1e-3], 0.3f64, 0.95);
+        let after: Vec<f64> =
+            before.iter().zip(&g).map(|(v, g)| beta2 * v + (1.0 - beta2) * (clip * g).powi(2)).collect();
+        let (g, before, after) = (Values::F64(g.to_vec()), Values::F64(before.to_vec()), Values::F64(after));
+        let a = Preconditioner::unclipped(&after, &g, clip, beta2, 5, 1e-8);
+        let b = Preconditioner::next(Some(&before), &g, beta2, 4, 1e-8);
+        let close = |(a, b): (&f64, &f64)| (a / b - 1.0).abs() < 1e-14;
+        assert!(a.inverse_root().iter().zip(b.inverse_root()).all(close));
     }
 }

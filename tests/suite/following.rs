@@ -3,10 +3,15 @@
 use std::fs;
 use std::path::Path;
 
+use warmlab::data::{Corpus, Split, sampling};
+use warmlab::random::stream;
 use warmlab::report::read_parquet;
 use warmlab::row::{Row, Status};
+use warmlab::run;
+use warmlab::snapshot::Snapshot;
+use warmlab::train::{StepLog, TrainConfig};
 
-use crate::support::{stderr, train, warmlab};
+use crate::support::{analysis, measure, settings as support_settings, stderr, train, warmlab};
 
 /// Rows of all reports of an analysis below `folder`.
 fn rows(folder: &Path) -> Vec<Row> {
@@ -64,6 +69,49 @@ fn what_is_followed_is_what_checkpoints_have() {
     let next: Vec<u64> =
         told.iter().filter(|r| &*r.quantity == "preconditioned_next/lambda").map(|r| r.step).collect();
     assert_eq!(next, (0..30).collect::<Vec<u64>>());
+}
+
+/// λ1 on a training batch, its gradient in v, and the norm of every matrix: as a checkpoint says it of that batch.
+#[test]
+fn training_batches_and_norms_are_what_checkpoints_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ["--steps", "12", "--save-early", "12", "--grad-clip", "0.3", "--dtype", "f64"];
+    let track = format!("hessian:operator={}", OPERATORS.replace(',', "|"));
+    let output = train(folder.path(), "r", &[&settings[..], &["--track", &track]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let told = rows(&folder.path().join("reports/r/hessian"));
+    let run = folder.path().join("runs/r");
+    let config = TrainConfig::read(&run.join("run.toml")).unwrap();
+    let corpus = Corpus::open(&config.data, Path::new("datasets")).unwrap();
+    let clipped = StepLog::read(&run.join("steps.jsonl")).unwrap().iter().filter(|line| line.clipped).count();
+    assert!(clipped > 6, "{clipped} of 12 updates were clipped");
+    let mut within = 0;
+    for step in 1..12u64 {
+        let checkpoint = run::open(&run.join(format!("checkpoints/step_{step}")), config.dtype).unwrap();
+        let random = &mut stream(config.seed, step + 1, "training batch");
+        let (tokens, seq) = (corpus.tokens(Split::Train), config.model.block_size);
+        let next = sampling::random(tokens, config.batch_size, seq, random).unwrap();
+        let probe = sampling::sequential(corpus.tokens(Split::Val), 0, 8, seq).unwrap();
+        for (operator, name, batch) in
+            [("preconditioned-next", "preconditioned_next/", next), ("hessian", "", probe)]
+        {
+            let snapshot = Snapshot::new(checkpoint.clone(), batch, support_settings(config.dtype, None, 1));
+            let measured =
+                measure(analysis("hessian"), &snapshot, &[("operator", operator), ("exact", "true")]);
+            let prefix = operator.replace('-', "_");
+            let a = find(&told, &format!("{prefix}/lambda"), step).unwrap();
+            let b = find(&measured, &format!("{prefix}/lambda"), step).unwrap();
+            let difference = (a.value.unwrap() - b.value.unwrap()).abs();
+            assert!(difference <= a.uncertainty.unwrap() + 1e-9 * b.value.unwrap(), "{a:?} {b:?}");
+            let a = find(&told, &format!("{name}condition/rms"), step).unwrap();
+            let b = find(&measured, &format!("{name}condition/rms"), step).unwrap();
+            // an error from two samples: half the time the truth is within it, nine times in ten within six
+            let difference = (a.value.unwrap() - b.value.unwrap()).abs();
+            within += u32::from(difference <= a.uncertainty.unwrap());
+            assert!(difference <= 0.5 * b.value.unwrap(), "{a:?} {b:?}");
+        }
+    }
+    assert!(within >= 5, "{within} of 22 within one standard error");
 }
 
 #[test]

@@ -4,31 +4,14 @@ use serde_json::Value;
 
 use crate::support::{golden, stdout, warmlab};
 
-fn measure(step: u64, dtype: &str) -> Option<(Value, Vec<Value>)> {
+/// The reference of a step and the rows of an analysis of its checkpoint.
+fn measure(step: u64, dtype: &str, analysis: &str, more: &[&str]) -> Option<(Value, Vec<Value>)> {
     let run = golden("nanogpt-run")?;
     let ckpt = run.join(format!("warm/step_{step}.pt"));
     let folder = tempfile::tempdir().unwrap();
     let (ckpt, data) = (ckpt.display().to_string(), run.display().to_string());
-    let output = warmlab(
-        folder.path(),
-        &[
-            "hessian",
-            "--ckpt",
-            &ckpt,
-            "--data",
-            &data,
-            "--operator",
-            "hessian",
-            "--operator",
-            "preconditioned",
-            "--dtype",
-            dtype,
-            "--tol",
-            if dtype == "f64" { "1e-6" } else { "1e-4" },
-            "--format",
-            "json",
-        ],
-    );
+    let arguments = [analysis, "--ckpt", &ckpt, "--data", &data, "--dtype", dtype, "--format", "json"];
+    let output = warmlab(folder.path(), &[&arguments, more].concat());
     assert!(output.status.success(), "{output:?}");
     let reference = std::fs::read_to_string(run.join(format!("warm/step_{step}.reference.json"))).unwrap();
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
@@ -40,7 +23,9 @@ fn values(rows: &[Value], quantity: &str) -> Vec<f64> {
 }
 
 fn check(step: u64, dtype: &str, close: f64) {
-    let Some((reference, rows)) = measure(step, dtype) else { return };
+    let tol = if dtype == "f64" { "1e-6" } else { "1e-4" };
+    let operators = ["--operator", "hessian", "--operator", "preconditioned", "--tol", tol];
+    let Some((reference, rows)) = measure(step, dtype, "hessian", &operators) else { return };
     let compare = |quantity: &str, name: &str, size: f64| {
         let list = |v: &Value| v.as_array().map_or(vec![v.clone()], Clone::clone);
         let truth: Vec<f64> = list(&reference[name]).iter().map(|v| v.as_f64().unwrap()).collect();
@@ -67,6 +52,22 @@ fn single_precision_agrees_at_both_steps() {
 #[test]
 fn double_precision_agrees() {
     check(500, "f64", 1e-7);
+}
+
+/// gᵀHg/gᵀg, and the thresholds at the rate of the next update.
+#[test]
+fn curvature_along_the_gradient_agrees() {
+    for (step, dtype, close) in [(100, "f64", 1e-9), (500, "f64", 1e-9), (500, "f32", 1e-4)] {
+        let Some((reference, rows)) = measure(step, dtype, "sharpness", &[]) else { return };
+        for (quantity, name) in [
+            ("sharpness/gradient", "gradient_rayleigh"),
+            ("sharpness/threshold", "stability_threshold"),
+            ("loss/mean", "loss"),
+        ] {
+            let (found, truth) = (values(&rows, quantity)[0], reference[name].as_f64().unwrap());
+            assert!((found / truth - 1.0).abs() < close, "{step} {dtype} {quantity}: {found} {truth}");
+        }
+    }
 }
 
 #[test]

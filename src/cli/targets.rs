@@ -1,0 +1,126 @@
+//! Which checkpoints a command measures, and on which batches.
+
+use std::path::{Path, PathBuf};
+
+use super::analyse::DATASETS;
+use super::flags::{Computing, Measuring};
+use super::terminal::Terminal;
+use crate::data::{self, Batch, Corpus, Split, sampling};
+use crate::error::{Error, Result};
+use crate::random;
+use crate::run::{self, Checkpoint};
+use crate::train::TrainConfig;
+
+/// Folder of runs when none is named.
+const RUNS: &str = "runs";
+
+/// A checkpoint to measure.
+pub struct Target {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its run's folder, where that is known.
+    pub run: Option<PathBuf>,
+}
+
+/// The checkpoints that the flags name.
+///
+/// # Errors
+/// Where there are none.
+pub fn targets(measuring: &Measuring, terminal: &Terminal) -> Result<Vec<Target>> {
+    let run = measuring.run.as_deref();
+    if let Some(text) = &measuring.ckpt {
+        let found = run::find(text, run, Path::new(RUNS))?;
+        if let (Some(found), None) = (&found.run, run) {
+            terminal.say(&format!("{text} is that of the newest run that has it, {}", found.display()));
+        }
+        return Ok(vec![Target { path: found.path, run: found.run }]);
+    }
+    let Some(run) = run else {
+        return Err(Error::usage_hint(
+            "nothing to measure was named",
+            "use --ckpt PATH, --ckpt step_N, or --run DIR",
+        ));
+    };
+    if !run.is_dir() {
+        return Err(Error::usage(format!("run `{}` does not exist", run.display())));
+    }
+    let mut checkpoints = run::checkpoints(run)?;
+    if let Some(missing) = measuring.steps.iter().find(|s| !checkpoints.iter().any(|(step, _)| step == *s)) {
+        let known: Vec<String> = checkpoints.iter().map(|(step, _)| step.to_string()).collect();
+        return Err(Error::file_hint(
+            run,
+            format!("has no checkpoint of step {missing}"),
+            format!("it has {}", known.join(", ")),
+        ));
+    }
+    if !measuring.steps.is_empty() {
+        checkpoints.retain(|(step, _)| measuring.steps.contains(step));
+    }
+    if checkpoints.is_empty() {
+        return Err(Error::file(run, "holds no checkpoints"));
+    }
+    Ok(checkpoints.into_iter().map(|(_, path)| Target { path, run: Some(run.into()) }).collect())
+}
+
+/// The batches to measure on, and what they are in words.
+///
+/// # Errors
+/// Where there are no tokens, or not enough.
+pub fn batches(
+    measuring: &Measuring,
+    computing: &Computing,
+    checkpoint: &Checkpoint,
+    target: &Target,
+) -> Result<(Vec<Batch>, String)> {
+    let vocab_size = checkpoint.config.vocab_size;
+    if let Some(path) = &measuring.batch {
+        let batch = data::read_batch(path)?;
+        batch.check_vocabulary(vocab_size, &path.display().to_string())?;
+        let words =
+            format!("{} sequences of {} tokens from {}", batch.batch_size(), batch.seq(), path.display());
+        return Ok((vec![batch], words));
+    }
+    let name = match &measuring.data {
+        Some(name) => name.clone(),
+        None => trained_on(target).ok_or_else(|| {
+            Error::usage_hint(
+                format!("`{}` does not say which tokens it was trained on", target.path.display()),
+                "name them: --data FILE.bin, --data DIR or --data NAME, or a saved batch: --batch FILE.safetensors",
+            )
+        })?,
+    };
+    let corpus = Corpus::open(&name, Path::new(DATASETS))?;
+    let tokens = corpus.tokens(Split::Val);
+    let seq = measuring.block_size.unwrap_or(checkpoint.config.block_size);
+    let batch_size = measuring.batch_size()?;
+    if seq == 0 || seq > checkpoint.config.block_size {
+        return Err(Error::usage(format!(
+            "--block-size {seq} must be between 1 and the checkpoint's {}",
+            checkpoint.config.block_size
+        )));
+    }
+    let order = if measuring.sampling == "random" { "random" } else { "the first" };
+    let batch = |i: u64| -> Result<Batch> {
+        let batch = if measuring.sampling == "random" {
+            let random = &mut random::stream(computing.seed, i, "measured batch");
+            sampling::random(tokens, batch_size, seq, random)?
+        } else {
+            sampling::sequential(tokens, i as usize * batch_size, batch_size, seq)?
+        };
+        batch.check_vocabulary(vocab_size, tokens.name())?;
+        Ok(batch)
+    };
+    let batches = (0..measuring.repeat_batches).map(batch).collect::<Result<Vec<_>>>()?;
+    let count = match measuring.repeat_batches {
+        1 => String::new(),
+        count => format!("{count} batches of "),
+    };
+    Ok((batches, format!("{count}{order} {batch_size} sequences of {seq} tokens of {name}")))
+}
+
+/// The data of run.toml, for a checkpoint of a run of ours.
+fn trained_on(target: &Target) -> Option<String> {
+    let absolute = target.path.canonicalize().ok()?;
+    let run = target.run.clone().or_else(|| absolute.parent()?.parent().map(Path::to_path_buf))?;
+    TrainConfig::read(&run.join("run.toml")).ok().map(|config| config.data)
+}
