@@ -78,7 +78,7 @@ pub const QUANTITIES: &[Quantity] = &[
     Quantity {
         name: "{operator}/density_quantile",
         unit: "nats",
-        about: "eigenvalue below which the share `parameter` of the spectrum lies, from the quadrature",
+        about: "eigenvalue below which the share `parameter` of the spectrum lies; uncertainty: over probes, and the gap to the quadrature's next nodes",
     },
     Quantity {
         name: "{operator}/js_distance",

@@ -6,7 +6,9 @@
 //! are what Adam handles and SGD does not. Here each density is scaled by its largest |node| and smoothed with
 //! a width of a hundredth of that before they are compared.
 //!
-//! Errors are one standard error over probes. High moments of a spectrum with outliers are skewed: intervals of
+//! Errors are one standard error over probes; of a quantile also the gap that the quadrature leaves: of a probe's
+//! measure only as much is known as the Chebyshev-Markov-Stieltjes inequalities say (Golub and Meurant 2010, Matrices,
+//! Moments and Quadrature), that its mass up to a node lies between the weights before and up to it. High moments of a spectrum with outliers are skewed: intervals of
 //! theirs cover less than they say; `--trace` estimates the first two with the outliers taken out.
 
 use crate::linalg::Measure;
@@ -43,8 +45,9 @@ pub fn rows(prefix: &str, measures: &[Measure], matvecs: usize) -> Vec<Row> {
     for level in LEVELS {
         let quantile = |keep: &[usize]| quantile(keep.iter().map(|&i| &measures[i]), level);
         let (value, error) = stats::jackknife(measures.len(), quantile);
+        let (least, most) = bracket(measures, level);
         let row = Row::new(name("_quantile"), value).parameter(level).n(count);
-        rows.push(row.uncertainty(error.unwrap_or(f64::NAN)));
+        rows.push(row.uncertainty(error.unwrap_or(f64::NAN).hypot((value - least).max(most - value))));
     }
     let (low, high) = range(measures);
     let width = WIDTH * (high - low).max(f64::MIN_POSITIVE);
@@ -88,6 +91,28 @@ fn quantile<'a>(measures: impl Iterator<Item = &'a Measure>, level: f64) -> f64 
         below += weight;
     }
     last.map_or(f64::NAN, |(_, node)| node)
+}
+
+/// Between which nodes the quantile of the mean measure lies. From node i to the next a measure's distribution
+/// function is at least the weights before i and at most those up to i + 1.
+fn bracket(measures: &[Measure], level: f64) -> (f64, f64) {
+    let crossing = |shift: isize| {
+        let step = |m: &Measure, i: usize| {
+            let weight = i.checked_add_signed(shift).and_then(|j| m.weights.get(j));
+            (m.nodes[i], weight.copied().unwrap_or(0.0))
+        };
+        let mut steps: Vec<(f64, f64)> =
+            measures.iter().flat_map(|m| (0..m.nodes.len()).map(move |i| step(m, i))).collect();
+        steps.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // what is there before the first node
+        let mut mass = if shift > 0 { measures.iter().filter_map(|m| m.weights.first()).sum() } else { 0.0 };
+        steps.into_iter().find_map(|(node, weight)| {
+            mass += weight;
+            (mass >= level * measures.len() as f64).then_some(node)
+        })
+    };
+    let (low, high) = range(measures);
+    (crossing(1).unwrap_or(low), crossing(-1).unwrap_or(high))
 }
 
 /// The Jensen-Shannon distance of every pair of blocks and its mean, with jackknife errors over probes.
@@ -162,6 +187,15 @@ mod tests {
         let even = measure(&(0..1000).map(|i| i as f64 / 999.0).collect::<Vec<_>>());
         for level in LEVELS {
             assert!((quantile([&even].into_iter(), level) - level).abs() < 1e-3, "{level}");
+        }
+    }
+
+    #[test]
+    fn a_level_lies_between_the_nodes_beside_the_one_it_falls_on() {
+        let one = Measure { nodes: vec![-1.0, 0.0, 2.0, 5.0], weights: vec![0.2, 0.3, 0.4, 0.1] };
+        for (level, bounds) in [(0.1, (-1.0, 0.0)), (0.3, (-1.0, 2.0)), (0.7, (0.0, 5.0)), (0.95, (2.0, 5.0))]
+        {
+            assert_eq!(bracket(std::slice::from_ref(&one), level), bounds, "{level}");
         }
     }
 

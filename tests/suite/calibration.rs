@@ -10,6 +10,7 @@ use warmlab::random::stream;
 use warmlab::row::Row;
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
+use warmlab::stats::quantile::quantiles;
 use warmlab::stats::{jackknife, mean_and_error, student_factor};
 use warmlab::values::DType;
 
@@ -111,7 +112,7 @@ fn row<'a>(rows: &'a [Row], quantity: &str) -> &'a Row {
 #[test]
 fn estimated_conditions_and_densities_are_those_of_the_whole_spectrum() {
     for path in references() {
-        for operator in ["hessian", "ggn"] {
+        for operator in ["hessian", "ggn", "preconditioned"] {
             let exact = analyse(&path, "hessian", &[("operator", operator), ("exact", "true")]);
             let options = [
                 ("operator", operator),
@@ -130,8 +131,13 @@ fn estimated_conditions_and_densities_are_those_of_the_whole_spectrum() {
                 format!("{prefix}condition/rms"),
                 format!("{prefix}condition/top10"),
                 format!("{prefix}condition/mean_abs"),
+                format!("{prefix}spectrum/negative_mass"),
             ];
-            for name in &names {
+            // where the smallest eigenvalue is asked for, and where the trace is a count of directions
+            let more = if operator == "ggn" { "ggn/effective_rank" } else { "spectrum/stable_rank" };
+            let names =
+                names.into_iter().chain([format!("{}{more}", if operator == "ggn" { "" } else { &prefix })]);
+            for name in &names.collect::<Vec<_>>() {
                 let (truth, estimate) = (row(&exact, name), row(&found, name));
                 let off = (estimate.value.unwrap() - truth.value.unwrap()).abs();
                 assert!(off <= 5.0 * estimate.uncertainty.unwrap() + 1e-9, "{name}: {estimate:?} {truth:?}");
@@ -152,6 +158,29 @@ fn estimated_conditions_and_densities_are_those_of_the_whole_spectrum() {
                 let truth = values.iter().map(|x| x.powi(k)).sum::<f64>() / values.len() as f64;
                 let off = (moment.value.unwrap() - truth).abs();
                 assert!(off <= 5.0 * moment.uncertainty.unwrap(), "moment {k}: {moment:?} {truth}");
+            }
+            let mut sorted = values.clone();
+            for found in found.iter().filter(|r| r.quantity.ends_with("density_quantile")) {
+                let level = found.parameter.unwrap();
+                let truth = quantiles(&mut sorted, &[level])[0];
+                let allowed = 5.0 * found.uncertainty.unwrap();
+                assert!((found.value.unwrap() - truth).abs() <= allowed, "{found:?} {truth}");
+            }
+            if operator == "hessian" {
+                let dense = matrix(&path).matrix;
+                let square = row(&found, "hessian/diagonal_sq");
+                let truth = dense.diag().iter().map(|x| x * x).sum::<f64>();
+                assert!(
+                    (square.value.unwrap() - truth).abs() <= 5.0 * square.uncertainty.unwrap(),
+                    "{square:?} {truth}"
+                );
+                for parameter in snapshot(&path).config().parameters() {
+                    let truth: f64 = dense.diag().iter().skip(parameter.offset).take(parameter.len()).sum();
+                    let block = |r: &&Row| &*r.quantity == "hessian/trace" && *r.scope == *parameter.name;
+                    let block = found.iter().find(block).unwrap();
+                    let off = (block.value.unwrap() - truth).abs();
+                    assert!(off <= 5.0 * block.uncertainty.unwrap() + 1e-9, "{block:?} {truth}");
+                }
             }
         }
     }
