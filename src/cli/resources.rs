@@ -4,7 +4,7 @@ use clap::ArgMatches;
 
 use crate::error::{Error, Result};
 
-/// Sets the number of threads of rayon (which every kernel uses) and OpenBLAS, first of all.
+/// Sets the number of threads of rayon, first of all: every kernel uses it, and LAPACK takes as many.
 ///
 /// # Errors
 /// [`Error::Usage`] for 0 threads.
@@ -18,17 +18,7 @@ pub fn set_threads(matches: &ArgMatches) -> Result<()> {
         .num_threads(threads)
         .build_global()
         .map_err(|e| Error::usage(format!("{threads} threads cannot be started: {e}")))?;
-    set_blas_threads(threads);
     Ok(())
-}
-
-#[allow(unsafe_code)]
-fn set_blas_threads(threads: usize) {
-    unsafe extern "C" {
-        fn openblas_set_num_threads(threads: std::ffi::c_int);
-    }
-    // SAFETY: OpenBLAS's documented entry point; it takes any positive count at any time
-    unsafe { openblas_set_num_threads(threads as std::ffi::c_int) };
 }
 
 /// Threads in use.

@@ -24,6 +24,7 @@ pub fn eigh(a: &Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
             hint: None,
         });
     }
+    blas_threads(if a.nrows() < LARGE { 1 } else { rayon::current_num_threads() });
     let (values, vectors) = a.eigh(UPLO::Lower).map_err(|e| Error::Lapack { problem: e.to_string() })?;
     let size = values.iter().fold(f64::MIN_POSITIVE, |m: f64, x| m.max(x.abs()));
     // backward error of a stable solver is a small multiple of n·ε
@@ -39,6 +40,19 @@ pub fn eigh(a: &Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
         });
     }
     Ok((values, vectors))
+}
+
+/// Rows from which LAPACK is worth more than one thread. Below, OpenBLAS's idle threads would spin for longer than
+/// the decomposition takes, on the processors the products need: a third of a small eigenvalue job.
+const LARGE: usize = 256;
+
+#[allow(unsafe_code)]
+fn blas_threads(threads: usize) {
+    unsafe extern "C" {
+        fn openblas_set_num_threads(threads: std::ffi::c_int);
+    }
+    // SAFETY: OpenBLAS's documented entry point; it takes any positive count at any time
+    unsafe { openblas_set_num_threads(threads as std::ffi::c_int) };
 }
 
 fn largest(a: &Array2<f64>) -> f64 {

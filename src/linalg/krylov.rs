@@ -102,14 +102,16 @@ impl<'a> Krylov<'a> {
         let pending = self.basis.slice(m..m + p);
         let mut w = self.operator.apply(&pending)?;
         self.matvecs += p;
-        if w.values().first_nonfinite().is_some() {
+        let size = panel::norms(&w);
+        if size.iter().any(|norm| !norm.is_finite()) {
             return Err(Error::NonFinite {
                 what: "a product with the operator".into(),
                 hint: Some("look for overflowing activations, or compute with --dtype f64".into()),
             });
         }
+        let mut c = self.subtract_known(&mut w); // (m + p, p)
         let before = panel::norms(&w);
-        let c = self.project(&mut w); // (m + p, p)
+        c += &self.project(&mut w);
 
         let mut t = Array2::zeros((m + p, m + p));
         t.slice_mut(s![..m, ..m]).assign(&self.t);
@@ -119,7 +121,7 @@ impl<'a> Krylov<'a> {
         t.slice_mut(s![m.., m..]).assign(&((&diagonal + &diagonal.t()) * 0.5));
         self.t = t;
 
-        let (next, r) = self.orthonormalise_after(w, &before);
+        let (next, r) = self.orthonormalise_after(w, &before, &size);
         let mut coupling = Array2::zeros((next.k(), m + p));
         coupling.slice_mut(s![.., m..]).assign(&r);
         self.coupling = coupling;
@@ -170,6 +172,21 @@ impl<'a> Krylov<'a> {
         Ok(())
     }
 
+    /// Removes from the products w of the pending vectors what the decomposition says is there: their overlaps with
+    /// the vectors they came from, and with one another. What is left is small where it lies in the basis, so that
+    /// one pass over all of it cleans up where two would be needed. Returns the overlaps, (m + p, p).
+    fn subtract_known(&self, w: &mut Vectors) -> Array2<f64> {
+        let (m, p) = (self.m(), self.pending());
+        let first = (0..m).find(|&i| self.coupling.column(i).iter().any(|x| *x != 0.0)).unwrap_or(m);
+        let mut c = Array2::zeros((m + p, p));
+        c.slice_mut(s![..m, ..]).assign(&self.coupling.t());
+        panel::subtract_rows(w, &self.basis, first..m, c.slice(s![first..m, ..]));
+        let own = panel::gram_rows(&self.basis, m..m + p, w);
+        panel::subtract_rows(w, &self.basis, m..m + p, own.view());
+        c.slice_mut(s![m.., ..]).assign(&own);
+        c
+    }
+
     /// Removes from w what lies in the locked vectors and the basis; returns the overlaps with the basis.
     fn project(&self, w: &mut Vectors) -> Array2<f64> {
         if let Some(locked) = self.locked {
@@ -185,12 +202,12 @@ impl<'a> Krylov<'a> {
     fn orthonormalise(&self, mut w: Vectors) -> (Vectors, Array2<f64>) {
         let before = panel::norms(&w);
         self.project(&mut w);
-        self.orthonormalise_after(w, &before)
+        self.orthonormalise_after(w, &before, &before)
     }
 
-    /// Orthonormal Q (p′, n) and R (p′, p) with w = Qᵀ R, w projected once already; vectors of which
-    /// only rounding is left (`before` are their norms before anything was subtracted) are dropped.
-    fn orthonormalise_after(&self, mut w: Vectors, before: &[f64]) -> (Vectors, Array2<f64>) {
+    /// Orthonormal Q (p′, n) and R (p′, p) with w = Qᵀ R, w projected once already (`before`: norms before that);
+    /// vectors of which only rounding is left (`size`: norms before anything was subtracted) are dropped.
+    fn orthonormalise_after(&self, mut w: Vectors, before: &[f64], size: &[f64]) -> (Vectors, Array2<f64>) {
         let p = w.k();
         // after one pass the overlap left is ε·‖before‖; where little is left of w that is not small
         let after = panel::norms(&w);
@@ -212,12 +229,12 @@ impl<'a> Krylov<'a> {
             }
             let norm = panel::norms(&column)[0];
             // below this a vector is the rounding of the product, and its Ritz pairs are converged anyway
-            if norm <= 50.0 * epsilon * before[j].max(scale) || norm == 0.0 {
+            if norm <= 50.0 * epsilon * size[j].max(scale) || norm == 0.0 {
                 continue;
             }
             panel::scale_rows(&mut column, &[1.0 / norm]);
-            // rounding of small vectors leaves overlaps of ε·before/norm: remove them at full size
-            if norm < 1e-2 * before[j] {
+            // rounding of small vectors leaves overlaps of ε·size/norm: remove them at full size
+            if norm < 1e-2 * size[j] {
                 self.project(&mut column);
                 let c = panel::gram(&q, &column);
                 panel::subtract(&mut column, &q, &c);

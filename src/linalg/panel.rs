@@ -4,6 +4,8 @@
 //! the number of threads; each cut is small enough that its part of one panel stays in the first-level
 //! cache while the other panel streams past.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -18,9 +20,16 @@ const GROUP: usize = 16;
 
 /// a bᵀ, the (k_a, k_b) matrix of dot products.
 pub fn gram(a: &Vectors, b: &Vectors) -> Array2<f64> {
+    gram_rows(a, 0..a.k(), b)
+}
+
+/// The same of the vectors `rows` of a.
+pub fn gram_rows(a: &Vectors, rows: Range<usize>, b: &Vectors) -> Array2<f64> {
+    let n = a.n();
+    let range = rows.start * n..rows.end * n;
     match (a.values(), b.values()) {
-        (Values::F32(x), Values::F32(y)) => gram_of(x, y, a.n()),
-        (Values::F64(x), Values::F64(y)) => gram_of(x, y, a.n()),
+        (Values::F32(x), Values::F32(y)) => gram_of(&x[range], y, n),
+        (Values::F64(x), Values::F64(y)) => gram_of(&x[range], y, n),
         _ => panic!("panels of different dtypes"),
     }
 }
@@ -67,18 +76,35 @@ fn dot<T: Real>(x: &[T], y: &[T]) -> f64 {
 
 /// Euclidean norm of each vector.
 pub fn norms(a: &Vectors) -> Vec<f64> {
-    (0..a.k())
-        .map(|i| {
-            let row = a.slice(i..i + 1);
-            gram(&row, &row)[[0, 0]].sqrt()
-        })
-        .collect()
+    let n = a.n();
+    let norm = |i: usize| {
+        let range = i * n..(i + 1) * n;
+        let square = match a.values() {
+            Values::F32(v) => gram_of(&v[range.clone()], &v[range], n),
+            Values::F64(v) => gram_of(&v[range.clone()], &v[range], n),
+        };
+        square[[0, 0]].sqrt()
+    };
+    (0..a.k()).map(norm).collect()
 }
 
 /// w −= cᵀ v: subtracts Σ_i c\[i, j\] v_i from each w_j; v (k, n), w (p, n), c (k, p).
 pub fn subtract(w: &mut Vectors, v: &Vectors, c: &Array2<f64>) {
-    let negative = c.mapv(|x| -x);
-    add_combination(w, v, negative.view());
+    subtract_rows(w, v, 0..c.nrows(), c.view());
+}
+
+/// The same with the vectors `rows` of v, c (rows, p).
+pub fn subtract_rows(w: &mut Vectors, v: &Vectors, rows: Range<usize>, c: ArrayView2<f64>) {
+    if rows.is_empty() {
+        return;
+    }
+    let n = w.n();
+    let (range, negative) = (rows.start * n..rows.end * n, c.mapv(|x| -x));
+    match (w.values_mut(), v.values()) {
+        (Values::F32(w), Values::F32(v)) => add_of(w, &v[range], negative.view(), n),
+        (Values::F64(w), Values::F64(v)) => add_of(w, &v[range], negative.view(), n),
+        _ => panic!("panels of different dtypes"),
+    }
 }
 
 /// w += cᵀ v: adds Σ_i c\[i, j\] v_i to each w_j; w (p, n), c (k, p), v at least k vectors of which the
