@@ -20,7 +20,7 @@ pub struct Kept {
     /// log Σ exp z of each token, (N).
     pub lse: Tensor<1>,
     /// softmax(z), (N, V); (0, V) where the backend computes it again from `lse`.
-    p: Tensor<2>,
+    pub(super) p: Tensor<2>,
 }
 
 /// (nll (N), what is kept) of h (N, C), w (V, C), targets (N).

@@ -21,6 +21,7 @@ pub mod embedding;
 pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
+pub mod moments;
 pub mod residual;
 
 mod flex;
@@ -290,6 +291,53 @@ pub trait Kernels: Backend {
         weight: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         cross_entropy::composed::gauss_newton::<Self>(h, h_dot, w, w_dot, lse, p, weight)
+    }
+
+    /// See [`product`](moments::product).
+    fn product_moments(
+        x: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        m: FloatTensor<Self>,
+        rows: usize,
+    ) -> FloatTensor<Self> {
+        moments::composed::product::<Self>(x, g, m, rows)
+    }
+
+    /// See [`sum`](moments::sum).
+    fn sum_moments(
+        g: FloatTensor<Self>,
+        #[extension_type] x: Optional<Self>,
+        m: FloatTensor<Self>,
+        rows: usize,
+    ) -> FloatTensor<Self> {
+        moments::composed::sum::<Self>(g, x.into_option(), m, rows)
+    }
+
+    /// See [`scatter`](moments::scatter).
+    fn scatter_moments(
+        tokens: IntTensor<Self>,
+        g_x: FloatTensor<Self>,
+        m: FloatTensor<Self>,
+        rows: usize,
+    ) -> FloatTensor<Self> {
+        moments::composed::scatter::<Self>(tokens, g_x, m, rows)
+    }
+
+    /// See [`head`](moments::head).
+    fn head_moments(
+        h: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        lse: FloatTensor<Self>,
+        p: FloatTensor<Self>,
+        weight: f64,
+        tokens: IntTensor<Self>,
+        #[extension_type] g_x: Optional<Self>,
+        m: FloatTensor<Self>,
+        rows: usize,
+    ) -> FloatTensor<Self> {
+        let g_x = g_x.into_option();
+        moments::composed::head::<Self>(h, w, targets, lse, p, weight, tokens, g_x, m, rows)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::kernels::embedding::composed as embedding;
 use crate::kernels::gelu::composed as gelu;
 use crate::kernels::layer_norm::composed as layer_norm;
 use crate::kernels::linear::composed as linear;
+use crate::kernels::moments::composed as moments;
 use crate::kernels::residual::composed as residual;
 use crate::kernels::{Kernels, Optional};
 use crate::random;
@@ -331,4 +332,65 @@ fn heads_and_embeddings() {
         |i| pair(Flex::embedding_backward(ids(TOKENS, O), g(i), HEADS.seq, O, 40)),
         |i| pair(embedding::backward::<Flex>(ids(TOKENS, O), g(i), HEADS.seq, O, 40)),
     );
+}
+
+#[test]
+fn moments_of_parts() {
+    // few tokens to a part and many, on both sides of where the form changes
+    for rows in [4, 37, 74] {
+        let (x, g) = (|i: &Inputs| i.normal(1, [TOKENS * 2, C]), |i: &Inputs| i.normal(2, [TOKENS * 2, O]));
+        let (w, m, row) = (
+            |i: &Inputs| i.normal(3, [O, C]),
+            |i: &Inputs| i.normal(4, [O, C]),
+            |i: &Inputs| i.normal(5, [C]),
+        );
+        let targets = || ids(TOKENS * 2, O);
+        let tokens = || ids(TOKENS * 2, 9);
+        let kept = |i: &Inputs| {
+            let (_, lse, p) = head::cross_entropy::<Flex>(x(i), w(i), targets());
+            (lse, p)
+        };
+        compare(
+            "moments of products",
+            |i| vec![Flex::product_moments(x(i), g(i), m(i), rows)],
+            |i| vec![moments::product::<Flex>(x(i), g(i), m(i), rows)],
+        );
+        compare(
+            "moments of sums",
+            |i| {
+                vec![
+                    Flex::sum_moments(x(i), Optional::None, row(i), rows),
+                    Flex::sum_moments(x(i), Optional::Some(x(i)), row(i), rows),
+                    Flex::scatter_moments(tokens(), x(i), m(i), rows),
+                ]
+            },
+            |i| {
+                vec![
+                    moments::sum::<Flex>(x(i), None, row(i), rows),
+                    moments::sum::<Flex>(x(i), Some(x(i)), row(i), rows),
+                    moments::scatter::<Flex>(tokens(), x(i), m(i), rows),
+                ]
+            },
+        );
+        compare(
+            "moments of the head",
+            |i| {
+                let (lse, p) = kept(i);
+                let of = |g_x, lse, p| {
+                    Flex::head_moments(x(i), w(i), targets(), lse, p, 0.5, tokens(), g_x, m(i), rows)
+                };
+                vec![
+                    of(Optional::None, lse.clone(), p.clone()),
+                    of(Optional::Some(i.normal(6, [TOKENS * 2, C])), lse, p),
+                ]
+            },
+            |i| {
+                let (lse, p) = kept(i);
+                let of = |g_x, lse, p| {
+                    moments::head::<Flex>(x(i), w(i), targets(), lse, p, 0.5, tokens(), g_x, m(i), rows)
+                };
+                vec![of(None, lse.clone(), p.clone()), of(Some(i.normal(6, [TOKENS * 2, C])), lse, p)]
+            },
+        );
+    }
 }

@@ -126,14 +126,24 @@ impl<E: Float> Head<E> {
         self.p.dim(0) == self.n
     }
 
+    /// (N, C, V).
+    pub fn dims(&self) -> (usize, usize, usize) {
+        (self.n, self.c, self.v)
+    }
+
+    /// h, row-major.
+    pub fn h(&self) -> &[E] {
+        self.h.get()
+    }
+
     /// Chunks of the vocabulary: (first, width), for buffers of `per_token` numbers per token and entry.
-    fn chunks(&self, per_token: usize) -> Vec<(usize, usize)> {
+    pub fn chunks(&self, per_token: usize) -> Vec<(usize, usize)> {
         let width = if self.kept() { self.v } else { (CHUNK / (self.n * per_token)).clamp(1, self.v) };
         (0..self.v).step_by(width).map(|first| (first, width.min(self.v - first))).collect()
     }
 
     /// p of tokens `start..start + count` and entries `first..first + width` into `out` (count, width).
-    fn probabilities(&self, start: usize, count: usize, first: usize, width: usize, out: &mut [E]) {
+    pub fn probabilities(&self, start: usize, count: usize, first: usize, width: usize, out: &mut [E]) {
         if self.kept() {
             for (i, row) in out.chunks_exact_mut(width).enumerate() {
                 row.copy_from_slice(&self.p.get()[(start + i) * self.v + first..][..width]);
@@ -285,7 +295,7 @@ impl<E: Float> Head<E> {
 }
 
 /// p to weight (p − e_target), for the targets that lie in the chunk.
-fn subtract_targets<E: Float>(p: &mut [E], width: usize, first: usize, targets: &[usize], weight: E) {
+pub fn subtract_targets<E: Float>(p: &mut [E], width: usize, first: usize, targets: &[usize], weight: E) {
     for (row, target) in p.chunks_exact_mut(width).zip(targets) {
         row.iter_mut().for_each(|x| *x = *x * weight);
         if let Some(at) = target.checked_sub(first).filter(|at| *at < width) {

@@ -14,9 +14,11 @@ mod embedding;
 mod float;
 mod gelu;
 mod gemm;
+mod head_moments;
 mod lanes;
 mod layer_norm;
 mod linear;
+mod moments;
 mod residual;
 mod storage;
 
@@ -185,5 +187,33 @@ impl Kernels for Flex {
 
     fn cross_entropy_gauss_newton(h: F, h_dot: F, w: F, w_dot: F, lse: F, p: F, weight: f64) -> (F, F) {
         by_dtype!(h, E => Head::<E>::new(h, w, lse, p).backward_tangent(h_dot, w_dot, None, weight))
+    }
+    fn product_moments(x: F, g: F, m: F, rows: usize) -> F {
+        by_dtype!(x, E => moments::product::<E>(x, g, m, rows))
+    }
+
+    fn sum_moments(g: F, x: Optional<Self>, m: F, rows: usize) -> F {
+        by_dtype!(g, E => moments::sum::<E>(g, x.into_option(), m, rows))
+    }
+
+    fn scatter_moments(tokens: F, g_x: F, m: F, rows: usize) -> F {
+        by_dtype!(g_x, E => moments::scatter::<E>(tokens, g_x, m, rows))
+    }
+
+    fn head_moments(
+        h: F,
+        w: F,
+        targets: F,
+        lse: F,
+        p: F,
+        weight: f64,
+        tokens: F,
+        g_x: Optional<Self>,
+        m: F,
+        rows: usize,
+    ) -> F {
+        by_dtype!(h, E => {
+            Head::<E>::new(h, w, lse, p).moments(&targets, weight, &tokens, g_x.into_option(), m, rows)
+        })
     }
 }
