@@ -19,13 +19,15 @@ use crate::vectors::Vectors;
 
 /// Activations and gradients of one (micro-)batch, kept for products.
 pub struct Primal {
-    forward: Forward,
+    pub(super) forward: Forward,
     /// What each token counts in the loss.
-    weight: f64,
+    pub(super) weight: f64,
     /// Gradient by the output of the final norm, (N, C).
-    g_h: Tensor<2>,
+    pub(super) g_h: Tensor<2>,
     /// Gradients inside the blocks.
-    blocks: Vec<block::Gradients>,
+    pub(super) blocks: Vec<block::Gradients>,
+    /// Gradient by the sum of the embeddings, (N, C).
+    pub(super) g_x: Tensor<2>,
 }
 
 /// Tangents of the activations along K directions.
@@ -56,9 +58,9 @@ impl Primal {
         h.reverse();
         blocks.reverse();
         let seq = forward.shape.heads.seq;
-        let dot = gpt.join_embedding(&forward.tokens, g_x, h, ln_f, g_head.unsqueeze_dim(0), seq);
+        let dot = gpt.join_embedding(&forward.tokens, g_x.clone(), h, ln_f, g_head.unsqueeze_dim(0), seq);
         let gradient = gpt.layout().collect(dot);
-        (Primal { forward, weight, g_h: only(g_h), blocks }, nll, gradient)
+        (Primal { forward, weight, g_h: only(g_h), blocks, g_x: only(g_x) }, nll, gradient)
     }
 
     fn tangent(&self, gpt: &Gpt, dot: &WeightsDot) -> Tangent {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::linalg::LinearOperator;
-use crate::model::{Gpt, Primal};
+use crate::model::{Gpt, GradientMoments, Primal};
 use crate::values::{DType, Values};
 use crate::vectors::Vectors;
 
@@ -84,6 +84,38 @@ impl Curvature {
     /// one GEMM a product is 6 and a primal pass 3, and what is not kept is computed again.
     pub fn predicted_seconds(&self) -> f64 {
         self.seconds * if self.kept.is_some() { 2.0 } else { 3.0 }
+    }
+
+    /// For each `sequences` sequences in turn, with g_i the gradient of their mean loss and ḡ that of the whole
+    /// batch: ‖g_i‖² and g_i·ḡ of every parameter tensor. A gradient g_i is computed only where its sequences do not
+    /// lie in one micro-batch.
+    ///
+    /// # Errors
+    /// Where a gradient cannot be computed.
+    ///
+    /// # Panics
+    /// Where the batch is not of a multiple of `sequences`: a caller's mistake.
+    pub fn moments(&self, sequences: usize) -> Result<GradientMoments> {
+        let parameters = self.gpt.layout().parameters();
+        let mut moments = GradientMoments::new(parameters);
+        if self.micro.iter().any(|piece| !piece.batch_size().is_multiple_of(sequences)) {
+            let largest = self.micro[0].batch_size();
+            for piece in Batch::concatenate(&self.micro).micro_batches(sequences) {
+                let (_, gradient) = self.gpt.gradient(&piece, largest)?;
+                moments.push(parameters, &gradient, &self.gradient);
+            }
+            return Ok(moments);
+        }
+        let mean = self.gpt.layout().weights(&self.gradient);
+        for (i, piece) in self.micro.iter().enumerate() {
+            moments.append(match &self.kept {
+                Some(kept) => kept[i].moments(&self.gpt, &mean, sequences),
+                None => Primal::new(&self.gpt, piece, self.weight).0.moments(&self.gpt, &mean, sequences),
+            });
+        }
+        // a token counts for one of all in the pass, for one of its piece's in g_i
+        moments.scale(moments.samples() as f64);
+        Ok(moments)
     }
 
     fn product(&self, x: &Vectors, product: impl Fn(&Primal, &Gpt, &Vectors) -> Vectors) -> Vectors {

@@ -32,7 +32,7 @@ const WORKING: u64 = 5;
 /// output, the MLP's hidden activations with two derivatives, and the gradients by all of these.
 fn kept_per_token(config: &GptConfig, seq: usize) -> u64 {
     let (c, attention) = (config.n_embd as u64, (config.n_head * seq) as u64);
-    config.n_layer as u64 * (36 * c + 2 * attention) + 4 * c
+    config.n_layer as u64 * (36 * c + 2 * attention) + 5 * c
 }
 
 /// Numbers per token that one tangent adds while a product runs.

@@ -14,6 +14,7 @@ mod following;
 mod golden;
 mod hessian_product;
 mod kernels;
+mod moments;
 mod nanogpt_run;
 mod passes;
 mod resume;

@@ -123,4 +123,16 @@ impl Attention<Tensor<2>, Tensor<1>> {
             self.c_attn.backward_tangent(&kept.x, &kept_dot.x_dot, &dot.c_attn, &gradients.g_qkv, &g_qkv_dot);
         (g_x_dot, Attention { c_attn, c_proj })
     }
+    /// As [`Linear::moments`], of both layers.
+    pub fn moments(
+        &self,
+        kept: &Kept,
+        gradients: &Gradients,
+        rows: usize,
+    ) -> Attention<Tensor<2>, Tensor<2>> {
+        Attention {
+            c_attn: self.c_attn.moments(&kept.x, &gradients.g_qkv, rows),
+            c_proj: self.c_proj.moments(&kept.out, &gradients.g_y, rows),
+        }
+    }
 }

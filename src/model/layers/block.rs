@@ -168,4 +168,13 @@ impl Block<Tensor<2>, Tensor<1>> {
         );
         (g_x_dot, Block { ln_1, attn, ln_2, mlp })
     }
+    /// As [`Linear::moments`](super::linear::Linear::moments), of all four layers.
+    pub fn moments(&self, kept: &Kept, gradients: &Gradients, rows: usize) -> Block<Tensor<2>, Tensor<2>> {
+        Block {
+            ln_1: self.ln_1.moments(&kept.ln_1, &gradients.g_ln_1, rows),
+            attn: self.attn.moments(&kept.attn, &gradients.attn, rows),
+            ln_2: self.ln_2.moments(&kept.ln_2, &gradients.g_ln_2, rows),
+            mlp: self.mlp.moments(&kept.mlp, &gradients.mlp, rows),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::kernels::layer_norm as kernel;
+use crate::kernels::{layer_norm as kernel, moments};
 
 /// Weight and optional bias (C), or K of each.
 #[derive(Debug, Clone)]
@@ -83,5 +83,12 @@ impl LayerNorm<Tensor<1>> {
             add,
         );
         (g_x, LayerNorm { weight, bias })
+    }
+    /// As [`Linear::moments`](super::linear::Linear::moments), for g_y (N, C).
+    pub fn moments(&self, kept: &Kept, g_y: &Tensor<2>, rows: usize) -> LayerNorm<Tensor<2>> {
+        LayerNorm {
+            weight: moments::sum(g_y, Some(&kept.x_hat), &self.weight, rows),
+            bias: self.bias.as_ref().map(|bias| moments::sum(g_y, None, bias, rows)),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::kernels::linear as kernel;
+use crate::kernels::{linear as kernel, moments};
 
 /// Weight (O, I) and optional bias (O), or K of each.
 #[derive(Debug, Clone)]
@@ -52,5 +52,13 @@ impl Linear<Tensor<2>, Tensor<1>> {
         let (g_x, weight, bias) =
             kernel::linear_backward_tangent(x, x_dot, &self.weight, &dot.weight, g_y, g_y_dot, bias);
         (g_x, Linear { weight, bias })
+    }
+    /// With these parameters as a vector m: of every `rows` rows of x (N, I) and g_y (N, O), the squared norm of
+    /// their parameter gradients and the product with m, (S, 2).
+    pub fn moments(&self, x: &Tensor<2>, g_y: &Tensor<2>, rows: usize) -> Linear<Tensor<2>, Tensor<2>> {
+        Linear {
+            weight: moments::product(x, g_y, &self.weight, rows),
+            bias: self.bias.as_ref().map(|bias| moments::sum(g_y, None, bias, rows)),
+        }
     }
 }

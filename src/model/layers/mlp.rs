@@ -123,4 +123,11 @@ impl Mlp<Tensor<2>, Tensor<1>> {
             self.c_fc.backward_tangent(&kept.x, &kept_dot.x_dot, &dot.c_fc, &gradients.g_fc, &g_fc_dot);
         (g_x_dot, Mlp { c_fc, c_proj })
     }
+    /// As [`Linear::moments`], of both layers.
+    pub fn moments(&self, kept: &Kept, gradients: &Gradients, rows: usize) -> Mlp<Tensor<2>, Tensor<2>> {
+        Mlp {
+            c_fc: self.c_fc.moments(&kept.x, &gradients.g_fc, rows),
+            c_proj: self.c_proj.moments(&kept.hidden, &gradients.g_y, rows),
+        }
+    }
 }

@@ -9,7 +9,8 @@
 //! - *tangent* takes K directions in parameters and input to K directions of the output;
 //! - *backward tangent* differentiates backward along those directions. Applied to the one primal
 //!   gradient it yields the product with the Hessian: forward-over-reverse (Pearlmutter 1994, Fast
-//!   Exact Multiplication by the Hessian).
+//!   Exact Multiplication by the Hessian);
+//! - *moments* takes what forward and backward kept to norms of the gradients of parts of the batch.
 
 pub mod attention;
 pub mod block;
