@@ -12,8 +12,9 @@
 //! **Estimator and error.** Unbiased; one jackknife standard error over sequences. Numerator and denominator are
 //! estimated apart. Where ‖G‖² is not two standard errors above 0, the status is unresolved.
 //!
-//! **Cost.** Two gradients of the batch: its own, and each sequence's; a product with the Hessian per sequence
-//! and one more, unless `--no-curvature`. No gradient but the current one is kept.
+//! **Cost.** The gradient of the batch and about a third of it more: the moments ‖g_i‖² and g_i·ḡ follow from each
+//! layer's inputs and output gradients, without the gradients g_i (Goodfellow 2015, arXiv 1510.01799), and the same
+//! again with `--micro-batches`. Unless `--no-curvature`, a gradient and a product with the Hessian per sequence.
 //!
 //! **References.** McCandlish et al. 2018, arXiv 1812.06162 (both noise scales); Gray et al. 2024, arXiv 2411.00999
 //! (layer norms tell the total); Kosson, Messmer and Jaggi 2024, arXiv 2410.23922 (φ and warmup).
@@ -137,18 +138,27 @@ impl Analysis for Snr {
                 "--micro-batches {micro_batches} must be 2 or more and divide the {count} sequences of the batch"
             )));
         }
-        let plan = snapshot.plan(1, 4, 4)?;
+        let size = count.checked_div(micro_batches).unwrap_or(1);
+        let mut plan = snapshot.plan(1, 4, 4)?;
+        if plan.micro_batch >= size {
+            // whole micro-batches of the estimate in each pass
+            plan.micro_batch -= plan.micro_batch % size;
+        }
         let curvature = snapshot.curvature(&plan)?;
-        let with_hessian = !options.is_on("no-curvature");
-        let samples = Samples::draw(snapshot, curvature, micro_batches, with_hessian, observer)?;
+        observer.check()?;
+        let moments = |size: usize| -> Result<TensorMoments> {
+            Ok(TensorMoments::new(snapshot.config().parameters(), &curvature.moments(size)?))
+        };
+        let sequences = moments(1)?;
+        let pieces = if micro_batches > 0 { Some(moments(size)?) } else { None };
 
         let mut rows = Vec::new();
         let adam = snapshot.optimizer();
         for scope in scopes(snapshot.config())? {
             let mut here = Vec::new();
-            here.extend(samples.sequences.within(&scope.ranges).noise(1.0).iter().flat_map(noise));
-            let size = count.checked_div(micro_batches).unwrap_or(1) as f64;
-            here.extend(samples.pieces.within(&scope.ranges).noise(size).iter().map(microbatch));
+            here.extend(sequences.within(&scope.ranges).noise(1.0).iter().flat_map(noise));
+            let pieces = pieces.as_ref().and_then(|p| p.within(&scope.ranges).noise(size as f64));
+            here.extend(pieces.iter().map(microbatch));
             here.extend(
                 adam.map(|o| from_optimizer(o, curvature, snapshot.step(), &scope)).unwrap_or_default(),
             );
@@ -156,7 +166,10 @@ impl Analysis for Snr {
                 here.into_iter().map(|row| Row { layer: scope.layer, ..row.scope(scope.name.as_str()) }),
             );
         }
-        rows.extend(samples.hessian.noise(1.0).iter().map(self::curvature));
+        if !options.is_on("no-curvature") {
+            let curved = curved(snapshot, curvature, observer)?;
+            rows.extend(curved.noise(1.0).iter().map(self::curvature));
+        }
         Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
     }
 
@@ -197,60 +210,22 @@ fn scopes(config: &GptConfig) -> Result<Vec<Scope>> {
     Ok(scopes)
 }
 
-/// The moments of everything that was drawn.
-struct Samples {
-    sequences: TensorMoments,
-    pieces: TensorMoments,
-    /// Of sequences, in the metric of the Hessian.
-    hessian: Moments,
-}
-
-impl Samples {
-    /// One sequence after the other.
-    fn draw(
-        snapshot: &Snapshot,
-        curvature: &Curvature,
-        micro_batches: usize,
-        with_hessian: bool,
-        observer: &dyn Observer,
-    ) -> Result<Self> {
-        let (gpt, mean) = (curvature.gpt(), curvature.gradient());
-        let parameters = || gpt.layout().parameters().to_vec();
-        let (mut sequences, mut pieces) =
-            (TensorMoments::new(parameters()), TensorMoments::new(parameters()));
-        let mut hessian = Moments::default();
-        let n = mean.len();
-        let product = |v: Values| Hessian(curvature).apply(&Vectors::new(v, n)).map(Vectors::into_values);
-        let curved_mean = if with_hessian { Some(product(mean.clone())?) } else { None };
-        let count = snapshot.batch().batch_size();
-        let size = count.checked_div(micro_batches).unwrap_or(0);
-        let mut piece = Vectors::zeros(1, n, mean.dtype());
-        for (i, sequence) in snapshot.batch().micro_batches(1).iter().enumerate() {
-            observer.check()?;
-            observer.progress(i as u64, count as u64, "gradients of sequences");
-            let (_, gradient) = gpt.gradient(sequence, 1)?;
-            sequences.push(&gradient, mean);
-            if let Some(curved_mean) = &curved_mean {
-                let curved = product(gradient.clone())?;
-                hessian.push(gradient.dot(&curved, 0..n), gradient.dot(curved_mean, 0..n));
-            }
-            if size > 0 {
-                piece.add(&Vectors::new(gradient, n));
-                if (i + 1).is_multiple_of(size) {
-                    pieces.push(&scaled(piece.values(), 1.0 / size as f64), mean);
-                    piece = Vectors::zeros(1, n, mean.dtype());
-                }
-            }
-        }
-        Ok(Samples { sequences, pieces, hessian })
+/// Moments of the gradients of sequences in the metric of the Hessian, which takes each gradient itself.
+fn curved(snapshot: &Snapshot, curvature: &Curvature, observer: &dyn Observer) -> Result<Moments> {
+    let (gpt, mean) = (curvature.gpt(), curvature.gradient());
+    let n = mean.len();
+    let product = |v: Values| Hessian(curvature).apply(&Vectors::new(v, n)).map(Vectors::into_values);
+    let curved_mean = product(mean.clone())?;
+    let count = snapshot.batch().batch_size();
+    let mut moments = Moments::default();
+    for (i, sequence) in snapshot.batch().micro_batches(1).iter().enumerate() {
+        observer.check()?;
+        observer.progress(i as u64, count as u64, "products with gradients of sequences");
+        let (_, gradient) = gpt.gradient(sequence, 1)?;
+        let curved = product(gradient.clone())?;
+        moments.push(gradient.dot(&curved, 0..n), gradient.dot(&curved_mean, 0..n));
     }
-}
-
-fn scaled(values: &Values, factor: f64) -> Values {
-    match values {
-        Values::F32(v) => Values::F32(v.iter().map(|x| x * factor as f32).collect()),
-        Values::F64(v) => Values::F64(v.iter().map(|x| x * factor).collect()),
-    }
+    Ok(moments)
 }
 
 /// What Adam's state says of a scope, as far as the checkpoint has it and updates were made.

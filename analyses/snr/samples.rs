@@ -3,29 +3,26 @@
 use std::ops::Range;
 
 use crate::config::Parameter;
+use crate::model::GradientMoments;
 use crate::stats::noise::Moments;
-use crate::values::Values;
 
-/// Moments of the gradients of some sequences or micro-batches.
+/// Moments of the gradients of some sequences or micro-batches. Of a tied embedding a gradient is the sum of its
+/// two uses.
 pub struct TensorMoments {
     parameters: Vec<Parameter>,
     moments: Vec<Moments>,
 }
 
 impl TensorMoments {
-    /// Of no sample yet.
-    pub fn new(parameters: Vec<Parameter>) -> Self {
-        let moments = vec![Moments::default(); parameters.len()];
+    /// Of what a pass gave for the tensors of `parameters`.
+    pub fn new(parameters: Vec<Parameter>, gradients: &GradientMoments) -> Self {
+        let of_tensor = |samples: &Vec<[f64; 2]>| {
+            let mut moments = Moments::default();
+            samples.iter().for_each(|[own, with_mean]| moments.push(*own, *with_mean));
+            moments
+        };
+        let moments = gradients.tensors().iter().map(of_tensor).collect();
         TensorMoments { parameters, moments }
-    }
-
-    /// Adds the gradient of a sample; `mean` is that of all samples. Of a tied embedding both are the sum of its
-    /// two uses.
-    pub fn push(&mut self, gradient: &Values, mean: &Values) {
-        for (parameter, moments) in self.parameters.iter().zip(&mut self.moments) {
-            let range = parameter.range();
-            moments.push(gradient.dot(gradient, range.clone()), gradient.dot(mean, range));
-        }
     }
 
     /// Those of the tensors that lie in `ranges`.

@@ -10,7 +10,7 @@ use warmlab::analyses::{ANALYSES, attention, snr};
 use warmlab::analysis::Options;
 use warmlab::config::GptConfig;
 use warmlab::data::{Batch, read_batch};
-use warmlab::model::Gpt;
+use warmlab::model::{Gpt, GradientMoments};
 use warmlab::observer::Silent;
 use warmlab::operator;
 use warmlab::row::{Row, Status};
@@ -172,10 +172,11 @@ fn sequences_that_are_all_alike_have_no_noise_and_those_that_share_nothing_no_si
     let gpt = model(&config, &values);
     let noise = |batch: &Batch| {
         let (_, mean) = gpt.gradient(batch, 2).unwrap();
-        let mut moments = snr::TensorMoments::new(config.parameters());
+        let mut moments = GradientMoments::new(&config.parameters());
         for sequence in batch.micro_batches(1) {
-            moments.push(&gpt.gradient(&sequence, 1).unwrap().1, &mean);
+            moments.push(&config.parameters(), &gpt.gradient(&sequence, 1).unwrap().1, &mean);
         }
+        let moments = snr::TensorMoments::new(config.parameters(), &moments);
         snr::noise(&moments.within(&[0..mean.len()]).noise(1.0).unwrap())
     };
     let single = batch(&config, 1, 7, 5);
@@ -183,13 +184,14 @@ fn sequences_that_are_all_alike_have_no_noise_and_those_that_share_nothing_no_si
     assert!(same.iter().all(|row| row.status == Status::Ok), "{same:?}");
     assert!(same[0].value.unwrap().abs() < 1e-12 && same[3].value.unwrap().abs() < 1e-12);
     // gradients of opposite signs: two samples whose mean is zero
-    let mut moments = snr::TensorMoments::new(config.parameters());
+    let mut moments = GradientMoments::new(&config.parameters());
     let (_, g) = gpt.gradient(&batch(&config, 1, 7, 6), 1).unwrap();
     let opposite = Values::F64(g.to_f64().iter().map(|x| -x).collect());
     let zero = Values::zeros(g.len(), DType::F64);
     for sample in [&g, &opposite, &g, &opposite] {
-        moments.push(sample, &zero);
+        moments.push(&config.parameters(), sample, &zero);
     }
+    let moments = snr::TensorMoments::new(config.parameters(), &moments);
     let nothing = snr::noise(&moments.within(&[0..g.len()]).noise(1.0).unwrap());
     assert_eq!(nothing[0].status, Status::Ok);
     assert!(nothing[1..].iter().all(|row| row.status == Status::Unresolved && row.value.is_some()));
