@@ -18,7 +18,7 @@ use warmlab::analysis::{Analysis, Options};
 use warmlab::config::GptConfig;
 use warmlab::data::Batch;
 use warmlab::linalg::{LinearOperator, probes};
-use warmlab::model::Gpt;
+use warmlab::model::{Gpt, Look};
 use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
 use warmlab::optim::{AdamW, Hyperparameters, Part, clip_factor};
 use warmlab::random::stream;
@@ -190,10 +190,15 @@ fn bench(size: &Size, rounds: usize, json: bool) {
             for _ in 0..STEPS {
                 steps += u64::from(tracked);
                 let wanted = if tracked { tracker.wants(steps).unwrap() } else { None };
-                let look = wanted.unwrap_or_default();
-                let rows = look.token_rows.map(|rows| sample_tokens(1, steps, batch.num_tokens(), rows));
-                let (loss, gradient, seen) =
-                    model.gradient_observed(&batch, size.batch, rows.as_deref(), look.statistics).unwrap();
+                let asked = wanted.unwrap_or_default();
+                let rows = asked.token_rows.map(|rows| sample_tokens(1, steps, batch.num_tokens(), rows));
+                let look = Look {
+                    tokens: rows.as_deref(),
+                    statistics: asked.statistics,
+                    // a batch of one micro-batch
+                    micro_batches: false,
+                };
+                let (loss, gradient, seen) = model.gradient_observed(&batch, size.batch, look).unwrap();
                 let (grad_norm, factor) = clip_factor(&gradient, 1.0);
                 if tracked {
                     let mut update = adam.update_tracked(&mut values, &gradient, factor, 1e-6, 1e-6, &parts);
@@ -215,6 +220,7 @@ fn bench(size: &Size, rounds: usize, json: bool) {
                             exp_avg_sq: adam.exp_avg_sq(),
                             inputs: seen.inputs.as_ref(),
                             statistics: seen.statistics.as_ref(),
+                            micro_batches: seen.micro_batches.as_ref(),
                         })
                         .unwrap();
                 } else {

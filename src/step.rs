@@ -9,7 +9,7 @@ use rand::seq::index;
 
 use crate::config::GptConfig;
 use crate::data::Batch;
-use crate::model::{ForwardStatistics, Gpt, LayerInputs};
+use crate::model::{ForwardStatistics, Gpt, GradientMoments, LayerInputs};
 use crate::optim::UpdateStatistics;
 use crate::random;
 use crate::row::Row;
@@ -47,6 +47,8 @@ pub struct Step<'a> {
     pub inputs: Option<&'a LayerInputs>,
     /// What the forward pass before the update saw, where it was asked for.
     pub statistics: Option<&'a ForwardStatistics>,
+    /// Of the gradients of its micro-batches before the update, where they were asked for and there are several.
+    pub micro_batches: Option<&'a GradientMoments>,
 }
 
 impl Step<'_> {
@@ -66,6 +68,8 @@ pub struct Wanted {
     pub token_rows: Option<usize>,
     /// What the forward pass sees of attention and the residual stream.
     pub statistics: bool,
+    /// The moments of the gradients of micro-batches, where the batch has several.
+    pub micro_batches: bool,
 }
 
 impl Wanted {
@@ -75,7 +79,11 @@ impl Wanted {
             (Some(a), Some(b)) => Some(if a == 0 || b == 0 { 0 } else { a.max(b) }),
             (a, b) => a.or(b),
         };
-        Wanted { token_rows, statistics: self.statistics || other.statistics }
+        Wanted {
+            token_rows,
+            statistics: self.statistics || other.statistics,
+            micro_batches: self.micro_batches || other.micro_batches,
+        }
     }
 }
 

@@ -178,7 +178,7 @@ impl Gpt {
     /// # Errors
     /// [`Error::Usage`] where the batch does not fit the model.
     pub fn gradient(&self, batch: &Batch, micro_batch: usize) -> Result<(f64, Values)> {
-        self.gradient_seen(batch, micro_batch, false, &mut |_| {})
+        self.gradient_seen(batch, micro_batch, false, &mut |_, _| {})
     }
 
     /// What a forward pass says about attention and the residual stream.
@@ -195,14 +195,14 @@ impl Gpt {
         Ok(statistics)
     }
 
-    /// [`gradient`](Self::gradient), showing the forward pass of each micro-batch, in order; `residual` measures
-    /// the residual stream in it.
+    /// [`gradient`](Self::gradient), showing of each micro-batch, in order, the forward pass and what it adds to
+    /// the gradient; `residual` measures the residual stream in the pass.
     pub(super) fn gradient_seen(
         &self,
         batch: &Batch,
         micro_batch: usize,
         residual: bool,
-        see: &mut dyn FnMut(&Forward),
+        see: &mut dyn FnMut(&Forward, &Values),
     ) -> Result<(f64, Values)> {
         self.check(batch)?;
         let weight = 1.0 / batch.num_tokens() as f64;
@@ -212,7 +212,6 @@ impl Gpt {
             let shape = Shape { residual, ..self.shape(&micro) };
             let forward = self.forward_shaped(&micro, shape, false);
             nll += forward.nll.iter().sum::<f64>();
-            see(&forward);
             let (g_h, g_head) = head::cross_entropy_backward(
                 &forward.h,
                 self.head(),
@@ -221,7 +220,9 @@ impl Gpt {
                 weight,
             );
             let dot = self.backward(&forward, lift(g_h), g_head.unsqueeze_dim(0));
-            Vectors::accumulate(&mut gradient, self.layout.collect(dot));
+            let part = self.layout.collect(dot);
+            see(&forward, part.values());
+            Vectors::accumulate(&mut gradient, part);
         }
         Ok((nll * weight, gradient.expect("a batch has a sequence").into_values()))
     }

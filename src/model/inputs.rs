@@ -3,7 +3,6 @@
 use burn::tensor::Tensor;
 
 use super::gpt::{Forward, Gpt};
-use super::statistics::ForwardStatistics;
 use crate::data::Batch;
 use crate::error::Result;
 use crate::values::{DType, Values};
@@ -19,47 +18,7 @@ pub struct LayerInputs {
     pub layers: Vec<(String, Values)>,
 }
 
-/// What a gradient's forward pass let be seen.
-pub struct Seen {
-    /// Inputs of the linear layers.
-    pub inputs: Option<LayerInputs>,
-    /// Attention and the residual stream.
-    pub statistics: Option<ForwardStatistics>,
-}
-
 impl Gpt {
-    /// (mean loss, its gradient, what the same forward pass let be seen): the linear layers' inputs for
-    /// `tokens` (positions in the batch, ascending) where they are given, and the forward statistics where
-    /// those are wanted.
-    ///
-    /// # Errors
-    /// [`Error::Usage`](crate::error::Error::Usage) where the batch does not fit the model.
-    pub fn gradient_observed(
-        &self,
-        batch: &Batch,
-        micro_batch: usize,
-        tokens: Option<&[usize]>,
-        statistics: bool,
-    ) -> Result<(f64, Values, Seen)> {
-        let inputs =
-            |tokens: &[usize]| LayerInputs { tokens: batch.num_tokens(), rows: tokens.len(), layers: vec![] };
-        let mut seen = Seen {
-            inputs: tokens.map(inputs),
-            statistics: statistics.then(|| ForwardStatistics::new(batch.seq(), self.config())),
-        };
-        let mut first = 0;
-        let (loss, gradient) = self.gradient_seen(batch, micro_batch, statistics, &mut |forward| {
-            if let (Some(inputs), Some(tokens)) = (&mut seen.inputs, tokens) {
-                self.pick(forward, first, tokens, inputs);
-            }
-            if let Some(statistics) = &mut seen.statistics {
-                statistics.add(forward);
-            }
-            first += forward.nll.len();
-        })?;
-        Ok((loss, gradient, seen))
-    }
-
     /// The linear layers' inputs for `tokens`, positions in the batch, ascending.
     ///
     /// # Errors
@@ -77,7 +36,7 @@ impl Gpt {
     }
 
     /// Appends the inputs of those tokens that lie in this micro-batch, which begins at token `first`.
-    fn pick(&self, forward: &Forward, first: usize, tokens: &[usize], inputs: &mut LayerInputs) {
+    pub(super) fn pick(&self, forward: &Forward, first: usize, tokens: &[usize], inputs: &mut LayerInputs) {
         let last = first + forward.nll.len();
         let here: Vec<usize> =
             tokens.iter().filter(|t| (first..last).contains(t)).map(|t| t - first).collect();

@@ -4,12 +4,14 @@ mod gpt;
 mod inputs;
 pub mod layers;
 mod moments;
+mod observed;
 pub mod parameters;
 mod primal;
 mod statistics;
 
 pub use gpt::Gpt;
-pub use inputs::{LayerInputs, Seen};
+pub use inputs::LayerInputs;
 pub use moments::GradientMoments;
+pub use observed::{Look, Seen};
 pub use primal::Primal;
 pub use statistics::{ForwardStatistics, RowStatistics};

@@ -11,7 +11,7 @@ use super::log::{StepLine, StepLog};
 use crate::data::{Batch, Corpus, Split, sampling};
 use crate::device::Device;
 use crate::error::{Error, IoContext, Result};
-use crate::model::Gpt;
+use crate::model::{Gpt, Look};
 use crate::observer::Observer;
 use crate::optim::{AdamW, Part, clip_factor};
 use crate::random;
@@ -134,11 +134,15 @@ impl Trainer {
         let batch = training_batch(&self.config, &self.corpus, step)?;
         let wanted = listener.wants(step)?;
         let micro_batch = self.config.batch_size;
-        let look = wanted.unwrap_or_default();
+        let asked = wanted.unwrap_or_default();
         let sample = |rows| sample_tokens(self.config.seed, step - 1, batch.num_tokens(), rows);
-        let rows = look.token_rows.map(sample);
-        let (loss, gradient, seen) =
-            self.gpt.gradient_observed(&batch, micro_batch, rows.as_deref(), look.statistics)?;
+        let rows = asked.token_rows.map(sample);
+        let look = Look {
+            tokens: rows.as_deref(),
+            statistics: asked.statistics,
+            micro_batches: asked.micro_batches && self.config.grad_accumulation > 1,
+        };
+        let (loss, gradient, seen) = self.gpt.gradient_observed(&batch, micro_batch, look)?;
         let (grad_norm, factor) = clip_factor(&gradient, self.config.grad_clip);
         if !(loss.is_finite() && grad_norm.is_finite()) {
             return Err(Error::NonFinite {
@@ -170,6 +174,7 @@ impl Trainer {
                 exp_avg_sq: self.optimizer.exp_avg_sq(),
                 inputs: seen.inputs.as_ref(),
                 statistics: seen.statistics.as_ref(),
+                micro_batches: seen.micro_batches.as_ref(),
             })?;
         } else {
             self.optimizer.update(&mut self.parameters, &gradient, factor, lr);

@@ -10,7 +10,7 @@ use warmlab::analyses::{ANALYSES, attention, snr};
 use warmlab::analysis::Options;
 use warmlab::config::GptConfig;
 use warmlab::data::{Batch, read_batch};
-use warmlab::model::{Gpt, GradientMoments};
+use warmlab::model::{Gpt, GradientMoments, Look};
 use warmlab::observer::Silent;
 use warmlab::operator;
 use warmlab::row::{Row, Status};
@@ -203,7 +203,8 @@ fn the_pass_of_a_training_step_says_the_same_and_leaves_the_gradient_as_it_was()
         let config = tiny(bias, tied, "gelu_tanh");
         let gpt = model(&config, &parameters(&config, 4));
         let batch = batch(&config, 5, 6, 8);
-        let (loss, gradient, seen) = gpt.gradient_observed(&batch, 2, None, true).unwrap();
+        let look = Look { statistics: true, ..Look::default() };
+        let (loss, gradient, seen) = gpt.gradient_observed(&batch, 2, look).unwrap();
         let statistics = seen.statistics.unwrap();
         assert_eq!((loss, gradient), gpt.gradient(&batch, 2).unwrap());
         assert_eq!(statistics, gpt.statistics(&batch, 2).unwrap());
