@@ -12,9 +12,11 @@
 //! **Estimator and error.** Unbiased; one jackknife standard error over sequences. Numerator and denominator are
 //! estimated apart. Where ‖G‖² is not two standard errors above 0, the status is unresolved.
 //!
-//! **Cost.** The gradient of the batch and about a third of it more: the moments ‖g_i‖² and g_i·ḡ follow from each
+//! **Cost.** The gradient of the batch and some 40 % of it more: the moments ‖g_i‖² and g_i·ḡ follow from each
 //! layer's inputs and output gradients, without the gradients g_i (Goodfellow 2015, arXiv 1510.01799), and the same
 //! again with `--micro-batches`. Unless `--no-curvature`, a gradient and a product with the Hessian per sequence.
+//! In training nothing but sums; with gradients accumulated over A micro-batches those are kept until the update,
+//! A·n numbers, or computed a second time where that is more than 1 GiB in f32.
 //!
 //! **References.** McCandlish et al. 2018, arXiv 1812.06162 (both noise scales); Gray et al. 2024, arXiv 2411.00999
 //! (layer norms tell the total); Kosson, Messmer and Jaggi 2024, arXiv 2410.23922 (φ and warmup).
@@ -32,7 +34,7 @@ use crate::row::Row;
 use crate::run::OptimizerState;
 use crate::snapshot::Snapshot;
 use crate::stats::noise::Moments;
-use crate::step::Step;
+use crate::step::{Step, Wanted};
 use crate::values::Values;
 use crate::vectors::Vectors;
 
@@ -67,7 +69,7 @@ const QUANTITIES: &[Quantity] = &[
     Quantity {
         name: "snr/phi_microbatch",
         unit: "",
-        about: "‖G‖²/tr Σ of one sequence, from the gradients of micro-batches",
+        about: "‖G‖²/tr Σ of one sequence, from micro-batches: in training those whose gradients accumulate",
     },
     Quantity {
         name: "snr/phi_momentum",
@@ -87,7 +89,7 @@ const OPTIONS: &[OptionSpec] = &[
         value: "M",
         default: "0",
         repeatable: false,
-        help: "Estimate φ from M micro-batches too; M divides the batch",
+        help: "Estimate φ from M micro-batches too; M divides the batch; training takes those of the step",
     },
     OptionSpec {
         name: "no-curvature",
@@ -177,15 +179,28 @@ impl Analysis for Snr {
         true
     }
 
+    fn wants(&self, _update: u64, _options: &Options) -> Result<Wanted> {
+        Ok(Wanted { micro_batches: true, ..Wanted::default() })
+    }
+
     fn at_step(&self, step: &Step, _options: &Options) -> Result<Vec<Row>> {
         let update = step.update;
         let (t, beta1, beta2) = (update.step, update.hyper.beta1, update.hyper.beta2);
         let correction = |beta: f64| 1.0 - beta.powf(t as f64);
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let total = update.total();
-        let parts = update.parts.iter().map(|(part, sums)| (part.name.clone(), part.layer, sums));
-        for (scope, layer, s) in std::iter::once(("all".into(), None, &total)).chain(parts) {
+        let micro_batches =
+            step.micro_batches.map(|gradients| TensorMoments::new(step.config.parameters(), gradients));
+        let size = step.micro_batches.map_or(1, |m| step.batch.batch_size() / m.samples());
+        let parts = update
+            .parts
+            .iter()
+            .map(|(part, sums)| (part.name.clone(), part.layer, part.start..part.start + part.len(), sums));
+        let all = ("all".into(), None, 0..step.gradient.len(), &total);
+        for (scope, layer, range, s) in std::iter::once(all).chain(parts) {
             let place = |row: Row| Row { layer, ..row.scope(scope.clone()) };
+            let pieces = micro_batches.as_ref().and_then(|m| m.within(&[range]).noise(size as f64));
+            before.extend(pieces.iter().map(microbatch).map(place));
             if s.mm > 0.0 && s.gg > 0.0 {
                 let cos = s.mg / (s.mm * s.gg).sqrt();
                 before.push(place(Row::new("snr/gradient_momentum_cos", cos).n(s.n as u64)));

@@ -27,7 +27,9 @@ fn keyed(rows: Vec<Row>) -> BTreeMap<Key, Row> {
 }
 
 /// An analysis, its options for a checkpoint, and what only a checkpoint is asked for.
-const BOTH_WAYS: [(&str, &[(&str, &str)], &[&str]); 4] = [
+type BothWays = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+const BOTH_WAYS: [BothWays; 4] = [
     ("adam", &[], &["adam/var_psi"]),
     ("angular", &[("rrc-rows", "5")], &[]),
     ("attention", &[], &[]),
@@ -45,8 +47,31 @@ const BOTH_WAYS: [(&str, &[(&str, &str)], &[&str]); 4] = [
     ),
 ];
 
+/// With gradients accumulated over three micro-batches.
+const ACCUMULATED: [BothWays; 1] = [(
+    "snr",
+    &[("no-curvature", "true"), ("micro-batches", "3")],
+    &[
+        "snr/trace_covariance",
+        "snr/mean_gradient_sq",
+        "snr/phi",
+        "snr/noise_scale",
+        "snr/noise_scale_curvature",
+    ],
+)];
+
 #[test]
 fn what_training_says_is_what_its_checkpoints_say() {
+    agree(&BOTH_WAYS, &[]);
+}
+
+#[test]
+fn what_training_says_of_its_micro_batches_is_what_its_checkpoints_say() {
+    agree(&ACCUMULATED, &["--grad-accumulation", "3"]);
+}
+
+/// Trains a few steps with the flags `more` and compares what was tracked with analyses of the checkpoints.
+fn agree(both_ways: &[BothWays], more: &[&str]) {
     for (dtype, close) in [("f64", 1e-9), ("f32", 2e-4)] {
         let folder = tempfile::tempdir().unwrap();
         let track =
@@ -64,12 +89,12 @@ fn what_training_says_is_what_its_checkpoints_say() {
             "0.3",
             "--bias",
         ];
-        let output = train(folder.path(), "r", &arguments);
+        let output = train(folder.path(), "r", &[&arguments[..], more].concat());
         assert!(output.status.success(), "{output:?}");
         let run = folder.path().join("runs/r");
         let config = TrainConfig::read(&run.join("run.toml")).unwrap();
         let corpus = Corpus::open(&config.data, Path::new("datasets")).unwrap();
-        for (name, options, aside) in BOTH_WAYS {
+        for &(name, options, aside) in both_ways {
             let mut told = Vec::new();
             for entry in std::fs::read_dir(folder.path().join("reports/r").join(name)).unwrap() {
                 let path = entry.unwrap().path();
@@ -87,8 +112,8 @@ fn what_training_says_is_what_its_checkpoints_say() {
                     checkpoint.config.parameters().into_iter().map(|p| p.name).collect();
                 let random = &mut stream(config.seed, step + 1, "training batch");
                 let tokens = corpus.tokens(Split::Train);
-                let batch =
-                    sampling::random(tokens, config.batch_size, config.model.block_size, random).unwrap();
+                let sequences = config.batch_size * config.grad_accumulation;
+                let batch = sampling::random(tokens, sequences, config.model.block_size, random).unwrap();
                 let settings = settings(config.dtype, Some(config.batch_size), config.seed);
                 let snapshot = Snapshot::new(checkpoint, batch, settings);
                 for (key, row) in keyed(measure(analysis(name), &snapshot, options)) {
@@ -106,6 +131,9 @@ fn what_training_says_is_what_its_checkpoints_say() {
                     let size = b.abs().max(if key.1.contains("cos") { 1.0 } else { 0.0 });
                     assert!((a - b).abs() <= close * size, "{dtype}: {row:?}\n{other:?}");
                     assert_eq!((row.n, row.status), (other.n, other.status));
+                    if let (Some(a), Some(b)) = (row.uncertainty, other.uncertainty) {
+                        assert!((a - b).abs() <= close * b.abs(), "{dtype}: {row:?}\n{other:?}");
+                    }
                     *compared.entry(key.1).or_insert(0) += 1;
                 }
             }
