@@ -8,6 +8,8 @@ CARGO_FLAGS := --release --locked
 # the peers' Python environment
 PEERS ?= $(HOME)/.cache/warmlab-peers
 PYTHON = $(PEERS)/bin/python
+# Cockpit's, which needs an older setuptools
+COCKPIT ?= $(HOME)/.cache/warmlab-cockpit
 WARMLAB = $$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/warmlab
 
 help: ## print this list
@@ -45,7 +47,13 @@ bench-peers: build $(PEERS) ## the same work by PyTorch, PyHessian and hessian-e
 	@cargo bench --locked --bench engine --no-run
 	@WARMLAB="$(WARMLAB)" PYTHON="$(PYTHON)" sh benches/peers/run.sh "$(CKPT)" "$(DATA)"
 
+bench-cockpit: $(COCKPIT) ## what Cockpit adds to a PyTorch training step when it measures every step
+	@$(COCKPIT)/bin/python -W ignore benches/peers/cockpit_overhead.py
+
 $(PEERS): benches/peers/requirements.txt
 	@python3 -m venv $(PEERS) && $(PYTHON) -m pip install -q -r $< && touch $(PEERS)
 
-.PHONY: help setup build demo test test-all check bench bench-peers
+$(COCKPIT): benches/peers/requirements-cockpit.txt
+	@python3 -m venv $(COCKPIT) && $(COCKPIT)/bin/pip install -q -r $< && touch $(COCKPIT)
+
+.PHONY: help setup build demo test test-all check bench bench-peers bench-cockpit
