@@ -71,7 +71,8 @@ fn main() {
     let chosen = if named.is_empty() { SIZES.iter().collect() } else { named };
     eprintln!("{threads} threads, {}", warmlab::simd::level().as_str());
     let (rounds, json) = (after("--rounds"), arguments.iter().any(|a| a == "--json"));
-    chosen.into_iter().for_each(|size| bench(size, rounds.unwrap_or(size.rounds), json));
+    // on a thread of the pool, as the command line works
+    rayon::scope(|_| chosen.into_iter().for_each(|size| bench(size, rounds.unwrap_or(size.rounds), json)));
 }
 
 /// (rows, inner, columns) of every linear layer of a forward pass, for `n` tokens.

@@ -54,8 +54,8 @@ const JOB: [&str; 6] = ["schema_version", "options", "checkpoint_sha256", "batch
 /// The report at `path`, where it is that of the job with this metadata. One that cannot be read is not.
 pub fn finished(path: &Path, meta: &BTreeMap<String, String>) -> Option<Report> {
     let report = read_parquet(path).ok()?;
-    let same = |key: &&str| report.meta.get(&format!("warmlab.{key}")) == meta.get(&format!("warmlab.{key}"));
-    JOB.iter().all(|key| same(&key)).then_some(report)
+    let same = |key: &str| report.meta.get(&format!("warmlab.{key}")) == meta.get(&format!("warmlab.{key}"));
+    JOB.iter().all(|key| same(key)).then_some(report)
 }
 
 /// The same of an analysis of training steps, whose batches are the run's.

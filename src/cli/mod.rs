@@ -48,7 +48,7 @@ enum Builtin {
     List(list::List),
 }
 
-/// Parses the arguments, runs the command and says how it ended.
+/// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
     let matches = match command().try_get_matches() {
@@ -61,6 +61,17 @@ pub fn main() -> ExitCode {
         }
     };
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(2) };
+    if let Err(error) = resources::set_threads(matches) {
+        Terminal::new(matches).error(&error);
+        return ExitCode::from(2);
+    }
+    // on a thread of the pool: it shares its work by letting the others take of it, where a thread outside
+    // would fall asleep at each kernel and be woken after it
+    rayon::scope(|_| answer(name, matches))
+}
+
+/// Runs the command and says how it ended.
+fn answer(name: &str, matches: &ArgMatches) -> ExitCode {
     let terminal = Terminal::new(matches);
     match run(name, matches, &terminal) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -89,7 +100,6 @@ fn command() -> Command {
 }
 
 fn run(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Result<Outcome> {
-    resources::set_threads(matches)?;
     if let Some(analysis) = ANALYSES.iter().find(|a| a.name() == name) {
         return analyse::run(*analysis, matches, terminal);
     }

@@ -16,6 +16,8 @@ pub fn set_threads(matches: &ArgMatches) -> Result<()> {
     let threads = asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        // the command itself runs on one of them, with the stack of a main thread
+        .stack_size(8 << 20)
         .build_global()
         .map_err(|e| Error::usage(format!("{threads} threads cannot be started: {e}")))?;
     Ok(())

@@ -28,6 +28,10 @@ pub struct Plan {
 /// tensors, the product's tensors, the product, a copy inside the solver.
 const WORKING: u64 = 5;
 
+/// The share of the memory that is left to what the allocator cannot hand out: blocks of many sizes, some of them
+/// larger than what is asked for next.
+const SPARE: u64 = 16;
+
 /// Numbers kept per token and layer by a primal pass: x̂ twice, the norms' outputs, qkv, attention's
 /// output, the MLP's hidden activations with two derivatives, and the gradients by all of these.
 fn kept_per_token(config: &GptConfig, seq: usize) -> u64 {
@@ -73,7 +77,8 @@ impl Plan {
                 + logits(kept, 1)
                 + logits(sequences, block)
         };
-        let fits = |activation: u64| fixed + activation + least as u64 * vector_bytes <= settings.memory;
+        let memory = settings.memory - settings.memory / SPARE;
+        let fits = |activation: u64| fixed + activation + least as u64 * vector_bytes <= memory;
         let whole = batch.batch_size();
         let largest = settings.micro_batch.unwrap_or(whole).clamp(1, whole);
         let halves = || std::iter::successors(Some(largest), |m| (*m > 1).then(|| m.div_ceil(2)));
@@ -83,7 +88,7 @@ impl Plan {
             halves().map(|m| (m, Keep::Recomputed, activations(m, m))).find(|(_, _, bytes)| fits(*bytes))
         });
         let Some((micro_batch, keep, activation_bytes)) = chosen else {
-            let needed = fixed + activations(1, 1) + least as u64 * vector_bytes;
+            let needed = (fixed + activations(1, 1) + least as u64 * vector_bytes) * SPARE / (SPARE - 1);
             return Err(Error::usage_hint(
                 format!(
                     "this needs at least {} and --memory allows {}",
@@ -93,7 +98,7 @@ impl Plan {
                 "use a shorter --block-size, fewer eigenvalues, a narrower --scope, or a larger --memory",
             ));
         };
-        let room = (settings.memory - fixed - activation_bytes) / vector_bytes;
+        let room = (memory - fixed - activation_bytes) / vector_bytes;
         let max_basis = wish.min(n).min(usize::try_from(room).unwrap_or(usize::MAX)).max(least);
         let total = fixed + activation_bytes + max_basis as u64 * vector_bytes;
         Ok(Plan { micro_batch, keep, max_basis, activation_bytes, vector_bytes, bytes: total })
