@@ -160,6 +160,9 @@ pub fn svg(title: &str, lines: &[Line], steps: (u64, u64), log: bool) -> Option<
     Some(out)
 }
 
+/// Points of a line from which they are drawn small.
+const CROWD: usize = 60;
+
 fn draw(out: &mut String, axes: &Axes, line: &Line) {
     let points: Vec<&Point> = line.points.iter().filter(|p| !axes.log || p.value > 0.0).collect();
     let path: Vec<String> =
@@ -171,6 +174,8 @@ fn draw(out: &mut String, axes: &Axes, line: &Line) {
     };
     let color = line.color;
     let _ = write!(out, r#"<g class="c{color}"><polyline class="{class}" points="{}"/>"#, path.join(" "));
+    // points of every step would hide one another
+    let radius = if points.len() > CROWD { 1.8 } else { 3.6 };
     for point in points.iter().filter(|_| line.style == Style::Points) {
         let (x, y) = (axes.x(point.step), axes.y(point.value));
         if let Some(error) = point.error.filter(|e| *e > 0.0) {
@@ -183,7 +188,7 @@ fn draw(out: &mut String, axes: &Axes, line: &Line) {
         let number = digits::with_uncertainty(point.value, point.error);
         let _ = write!(
             out,
-            r#"<circle class="{fill}" cx="{x:.1}" cy="{y:.1}" r="3.6"><title>{}, step {}: {number}{doubt}</title></circle>"#,
+            r#"<circle class="{fill}" cx="{x:.1}" cy="{y:.1}" r="{radius}"><title>{}, step {}: {number}{doubt}</title></circle>"#,
             escape(&line.name),
             point.step
         );

@@ -153,6 +153,7 @@ fn folded(paths: &BTreeSet<String>) -> Vec<String> {
     for path in paths {
         let pattern = match path.rsplit_once('/') {
             Some((folder, file)) if file.starts_with("step_") => format!("{folder}/step_*.parquet"),
+            Some((folder, file)) if file.starts_with("steps_") => format!("{folder}/steps_*.parquet"),
             _ => path.clone(),
         };
         groups.entry(pattern).or_default().push(path);
@@ -240,6 +241,8 @@ mod tests {
         for step in [10, 20] {
             let path = format!("reports/warm/snr/step_{step}.parquet");
             sources.entry(("warm".into(), "snr/phi".into())).or_default().insert(path);
+            let path = format!("reports/warm/hessian/steps_{}_{step}.parquet", step - 9);
+            sources.entry(("warm".into(), "preconditioned/lambda".into())).or_default().insert(path);
         }
         let columns = [Column { header: "λ1", quantity: "preconditioned/lambda" }];
         let html = page(&rows, &sources, &columns, &["preconditioned/lambda"]);
@@ -250,6 +253,7 @@ mod tests {
         for text in [
             "<li>Loss: <code>warmlab train</code> measures it.</li>",
             "reports/warm/snr/step_*.parquet (2 files)",
+            "reports/warm/hessian/steps_*.parquet (2 files)",
             "<code>snr/phi</code> from",
             "warm, attention/entropy, step 10: 0.750000<",
             "warm, update/angle, step 10: 0.200000<",
