@@ -68,6 +68,11 @@ impl<'a> Krylov<'a> {
         self.t.nrows()
     }
 
+    /// Vectors the search stays orthogonal to.
+    pub fn locked(&self) -> usize {
+        self.locked.map_or(0, Vectors::k)
+    }
+
     /// Vectors that wait to be multiplied, p; 0 when the basis is invariant.
     pub fn pending(&self) -> usize {
         self.coupling.nrows()
@@ -85,7 +90,7 @@ impl<'a> Krylov<'a> {
 
     /// Largest number of vectors the basis can have.
     fn room(&self) -> usize {
-        self.operator.n() - self.locked.map_or(0, Vectors::k)
+        self.operator.n() - self.locked()
     }
 
     /// Whether the basis is the whole space, so that its Ritz values are all the eigenvalues.

@@ -123,6 +123,11 @@ impl<'a> Search<'a> {
         self.start_from(start, None)
     }
 
+    /// Basis vectors that fit beside `locked` ones; a few are needed whatever fits.
+    fn room(&self, locked: usize) -> usize {
+        self.request.max_basis.saturating_sub(locked).max(4)
+    }
+
     fn draw(&mut self, locked: Option<&Vectors>, block: usize) -> Vectors {
         let room = self.operator.n() - locked.map_or(0, Vectors::k);
         probes::sphere(block.clamp(1, room), self.operator.n(), self.operator.dtype(), self.random)
@@ -132,7 +137,8 @@ impl<'a> Search<'a> {
     where
         Self: 'b,
     {
-        let capacity = self.request.max_basis.min(self.request.max_matvecs + start.k());
+        let room = self.room(locked.map_or(0, Vectors::k));
+        let capacity = room.min(self.request.max_matvecs + start.k());
         Krylov::new(self.operator, start, locked, capacity)
     }
 
@@ -153,7 +159,8 @@ impl<'a> Search<'a> {
             self.matvecs = before + krylov.matvecs();
             let (m, p) = (krylov.m(), krylov.pending());
             let done = krylov.exhausted() || krylov.matvecs() + p > budget;
-            let full = m + 2 * p > self.request.max_basis.max(least + 2 * p + 1);
+            let room = self.room(krylov.locked());
+            let full = m + 2 * p > room.max(least + 2 * p + 1);
             // the projected problem costs m³: look at it rarely once it is large
             let due = m >= least && (m < 64 || (m / p.max(1)).is_multiple_of(m / 32));
             if !(due || done || full) {
@@ -169,12 +176,7 @@ impl<'a> Search<'a> {
             }
             if full {
                 let high = wanted.iter().filter(|&&i| 2 * i >= m).count();
-                krylov.restart(&kept(
-                    m,
-                    high,
-                    wanted.len() - high,
-                    self.request.max_basis.saturating_sub(2 * p),
-                ))?;
+                krylov.restart(&kept(m, high, wanted.len() - high, room.saturating_sub(2 * p)))?;
             }
         }
     }
@@ -264,7 +266,7 @@ impl<'a> Search<'a> {
             if !goal.wanted(&values).0.is_empty() {
                 return Ok(true);
             }
-            if krylov.m() + 2 > self.request.max_basis.max(4) {
+            if krylov.m() + 2 > self.room(locked.k()) {
                 let half = krylov.m() / 2;
                 krylov.restart(&kept(krylov.m(), half, half / 2, half))?;
             }
