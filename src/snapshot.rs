@@ -86,7 +86,8 @@ impl Snapshot {
 
     /// The hints for the next step.
     pub fn into_hints(self) -> Hints {
-        Hints { step: Some(self.step()), ..self.hints.into_inner() }
+        let (step, hints) = (self.step(), self.hints.into_inner());
+        Hints { step: (!hints.vectors.is_empty()).then_some(step), ..hints }
     }
 
     /// The run's name.

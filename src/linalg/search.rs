@@ -113,13 +113,12 @@ impl<'a> Search<'a> {
     where
         Self: 'b,
     {
-        let mut start = self.draw(None, block);
+        let drawn = self.draw(None, block);
         let along = Array2::from_elem((1, 1), 1.0 / panel::norms(hint)[0].max(f64::MIN_POSITIVE));
-        let mut first = start.slice(0..1);
-        panel::scale_rows(&mut first, &[ELSEWHERE]);
-        panel::add_combination(&mut first, hint, along.view());
-        first.append(start.slice(1..start.k()));
-        start = first;
+        let mut start = drawn.slice(0..1);
+        panel::scale_rows(&mut start, &[ELSEWHERE]);
+        panel::add_combination(&mut start, hint, along.view());
+        start.append(drawn.slice(1..drawn.k()));
         self.start_from(start, None)
     }
 

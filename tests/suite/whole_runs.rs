@@ -48,6 +48,10 @@ fn warm_starts_save_products_and_change_no_answer() {
         }
     }
     assert!(warm < cold, "{warm} products with hints, {cold} without");
+    // what starts nowhere does not say that it did
+    assert!(warmlab(folder.path(), &["attention", "--run", "runs/r", "--steps", "20,22"]).status.success());
+    let path = folder.path().join("reports/r/attention/step_22.parquet");
+    assert_eq!(read_parquet(&path).unwrap().meta.get("warmlab.start"), None);
 }
 
 #[test]
