@@ -76,3 +76,28 @@ pub fn dispatch<R>(op: impl FnOnce() -> R) -> R {
     }
     op()
 }
+
+/// Runs `op`, written for registers of any width, with those of the widest allowed instructions; gives it back
+/// where these are the target's baseline.
+///
+/// # Errors
+/// `op` itself.
+#[inline(always)]
+pub fn with<O: pulp::WithSimd>(op: O) -> Result<O::Output, O> {
+    #[cfg(target_arch = "x86_64")]
+    match level() {
+        #[cfg(feature = "avx512")]
+        Level::Avx512 => {
+            if let Some(v4) = pulp::x86::V4::try_new() {
+                return Ok(pulp::Simd::vectorize(v4, op));
+            }
+        }
+        Level::Avx2 => {
+            if let Some(v3) = pulp::x86::V3::try_new() {
+                return Ok(pulp::Simd::vectorize(v3, op));
+            }
+        }
+        _ => {}
+    }
+    Err(op)
+}

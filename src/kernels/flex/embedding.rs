@@ -64,7 +64,7 @@ pub fn backward<E: Float>(
         });
         sums
     };
-    let g_wte = scatter(vocab_size, &|n| ids[n]);
-    let g_wpe = scatter(block_size, &|n| n % seq);
+    let (g_wte, g_wpe) =
+        rayon::join(|| scatter(vocab_size, &|n| ids[n]), || scatter(block_size, &|n| n % seq));
     (output(g_wte, [k, vocab_size, c]), output(g_wpe, [k, block_size, c]))
 }

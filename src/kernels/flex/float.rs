@@ -9,9 +9,12 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 use burn::tensor::Element;
 
+use super::gemm::Register;
+
 /// f32 or f64.
 pub trait Float:
     Element
+    + Register
     + bytemuck::Pod
     + Copy
     + Send

@@ -15,7 +15,6 @@ pub fn residual<E: Float>(x: FlexTensor, middle: FlexTensor, y: FlexTensor) -> F
     let (x, middle, y) = (Input::<E>::new(x), Input::<E>::new(middle), Input::<E>::new(y));
     let (n, c) = (x.dim(0), x.dim(1));
     let scale = E::of(1.0 / c as f64);
-    // once for all rows: asking a tensor for its slice is not free
     let (x, middle, y) = (x.get(), middle.get(), y.get());
     let mut squares = unfilled::<E>(n * 3);
     squares.par_chunks_mut(ROWS * 3).enumerate().for_each(|(task, squares)| {
