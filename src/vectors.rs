@@ -1,5 +1,7 @@
 //! k vectors of one length and dtype, row-major: what operators are applied to.
 
+use rayon::iter::ParallelExtend;
+
 use crate::values::{DType, Values};
 
 /// k vectors of length n.
@@ -73,11 +75,22 @@ impl Vectors {
         Vectors { values, n: self.n }
     }
 
+    /// No vectors, and memory for `capacity` of them.
+    pub fn with_capacity(capacity: usize, n: usize, dtype: DType) -> Self {
+        let mut values = Values::zeros(0, dtype);
+        match &mut values {
+            Values::F32(v) => v.reserve_exact(capacity * n),
+            Values::F64(v) => v.reserve_exact(capacity * n),
+        }
+        Vectors { values, n }
+    }
+
     /// Adds vectors of the same length and type behind these.
-    pub fn append(&mut self, more: Vectors) {
-        match (&mut self.values, more.values) {
-            (Values::F32(v), Values::F32(m)) => v.extend(m),
-            (Values::F64(v), Values::F64(m)) => v.extend(m),
+    pub fn append(&mut self, more: &Vectors) {
+        // all threads, because the first to write a page waits until the system has cleared it
+        match (&mut self.values, &more.values) {
+            (Values::F32(v), Values::F32(m)) => v.par_extend(m),
+            (Values::F64(v), Values::F64(m)) => v.par_extend(m),
             _ => panic!("vectors of different dtypes cannot be joined"),
         }
     }

@@ -80,7 +80,8 @@ impl Analysis for Hessian {
         let request = Request { max_basis: plan.max_basis, ..job.request.clone() };
         let group = job.group().min((plan.max_basis / job.depth).max(1));
 
-        let norm = curvature.gradient().to_f64().iter().map(|g| g * g).sum::<f64>().sqrt();
+        let gradient = curvature.gradient();
+        let norm = gradient.dot(gradient, 0..n).sqrt();
         let tokens = snapshot.batch().num_tokens() as u64;
         let mut rows = vec![
             Row::new("loss/mean", curvature.loss()).n(tokens),

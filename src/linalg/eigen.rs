@@ -118,7 +118,7 @@ pub fn eigsh(
     bottom_pairs.reverse();
     let mut vectors = found.vectors.slice(0..top);
     for i in (top..wanted).rev() {
-        vectors.append(found.vectors.slice(i..i + 1));
+        vectors.append(&found.vectors.slice(i..i + 1));
     }
     Ok(Eigenpairs {
         top: pairs[..top].to_vec(),

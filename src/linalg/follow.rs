@@ -183,7 +183,7 @@ impl Follower {
                 // what is nearly inside is known better from this step's products
                 if left > 0.3 {
                     panel::scale_rows(&mut guard, &[1.0 / left]);
-                    old.append(guard);
+                    old.append(&guard);
                 }
             }
             let coupling = panel::gram(&old, &w);
@@ -196,7 +196,7 @@ impl Follower {
             let scaled = &overlaps * &ndarray::Array1::from(values.clone());
             joined.slice_mut(s![m.., m..]).assign(&scaled.dot(&overlaps.t()));
             matrix = joined;
-            basis.append(old);
+            basis.append(&old);
         }
         drop(w);
         // the wanted vector stays as it is; the rest is sought beside it

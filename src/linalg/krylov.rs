@@ -16,7 +16,6 @@ use super::operator::LinearOperator;
 use super::{dense, panel, probes};
 use crate::error::{Error, Result};
 use crate::random::Random;
-use crate::values::Values;
 use crate::vectors::Vectors;
 
 /// A growing Krylov decomposition of an operator, or of the operator deflated by locked vectors.
@@ -44,11 +43,7 @@ impl<'a> Krylov<'a> {
         capacity: usize,
     ) -> Self {
         let n = operator.n();
-        let mut basis = Vectors::zeros(0, n, operator.dtype());
-        match basis.values_mut() {
-            Values::F32(v) => v.reserve_exact(capacity.min(n) * n),
-            Values::F64(v) => v.reserve_exact(capacity.min(n) * n),
-        }
+        let basis = Vectors::with_capacity(capacity.min(n), n, operator.dtype());
         let mut krylov = Krylov {
             operator,
             locked,
@@ -59,7 +54,7 @@ impl<'a> Krylov<'a> {
         };
         let (block, _) = krylov.orthonormalise(start);
         krylov.coupling = Array2::zeros((block.k(), 0));
-        krylov.basis.append(block);
+        krylov.basis.append(&block);
         krylov
     }
 
@@ -130,7 +125,7 @@ impl<'a> Krylov<'a> {
         let mut coupling = Array2::zeros((next.k(), m + p));
         coupling.slice_mut(s![.., m..]).assign(&r);
         self.coupling = coupling;
-        self.basis.append(next);
+        self.basis.append(&next);
         Ok(())
     }
 
@@ -141,7 +136,7 @@ impl<'a> Krylov<'a> {
         let start = probes::sphere(p, self.operator.n(), self.operator.dtype(), random);
         let (block, _) = self.orthonormalise(start);
         self.coupling = Array2::zeros((block.k(), self.m()));
-        self.basis.append(block);
+        self.basis.append(&block);
     }
 
     /// Ritz values ascending, their vectors' coordinates in the basis as columns, their residuals.
@@ -221,7 +216,7 @@ impl<'a> Krylov<'a> {
         }
         let scale = self.t.diag().iter().fold(0.0f64, |m, x| m.max(x.abs()));
         let epsilon = self.operator.dtype().epsilon();
-        let mut q = Vectors::zeros(0, w.n(), w.dtype());
+        let mut q = Vectors::with_capacity(p, w.n(), w.dtype());
         let mut r = Array2::zeros((p, p));
         for j in 0..p {
             let mut column = w.slice(j..j + 1);
@@ -247,7 +242,7 @@ impl<'a> Krylov<'a> {
                 panel::scale_rows(&mut column, &[1.0 / again]);
             }
             r[[q.k(), j]] = norm;
-            q.append(column);
+            q.append(&column);
         }
         let r = r.slice_move(s![..q.k(), ..]);
         (q, r)

@@ -251,7 +251,7 @@ mod tests {
         let s = Array2::from_shape_vec((3, 2), vec![0.5, -1.0, 2.0, 0.25, 1.5, -0.75]).expect("3 by 2");
         let expected = combine(&a, s.view());
         let mut all = a.clone();
-        all.append(b.clone());
+        all.append(&b);
         rotate(&mut all, s.view());
         assert_eq!(all.slice(0..2), expected);
         assert_eq!(all.slice(2..4), b);

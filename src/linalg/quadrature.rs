@@ -104,7 +104,7 @@ fn advance(operator: &dyn LinearOperator, lanes: &mut [Lane]) -> Result<usize> {
     let mut x = Vectors::zeros(0, operator.n(), operator.dtype());
     let mut open: Vec<&mut Lane> = lanes.iter_mut().filter(|lane| lane.open).collect();
     for lane in &open {
-        x.append(lane.basis.slice(lane.basis.k() - 1..lane.basis.k()));
+        x.append(&lane.basis.slice(lane.basis.k() - 1..lane.basis.k()));
     }
     if open.is_empty() {
         return Ok(0);
@@ -140,7 +140,7 @@ impl Lane {
         }
         panel::scale_rows(&mut w, &[1.0 / beta]);
         self.beta.push(beta);
-        self.basis.append(w);
+        self.basis.append(&w);
     }
 
     fn measure(&self) -> Result<Measure> {

@@ -118,7 +118,7 @@ impl<'a> Search<'a> {
         let mut start = drawn.slice(0..1);
         panel::scale_rows(&mut start, &[ELSEWHERE]);
         panel::add_combination(&mut start, hint, along.view());
-        start.append(drawn.slice(1..drawn.k()));
+        start.append(&drawn.slice(1..drawn.k()));
         self.start_from(start, None)
     }
 
@@ -209,11 +209,11 @@ impl<'a> Search<'a> {
 
     fn apply(&mut self, x: &Vectors) -> Result<Vectors> {
         let block = self.request.block.max(1);
-        let mut out = Vectors::zeros(0, x.n(), x.dtype());
+        let mut out = Vectors::with_capacity(x.k(), x.n(), x.dtype());
         for start in (0..x.k()).step_by(block) {
             let piece = x.slice(start..x.k().min(start + block));
             self.matvecs += piece.k();
-            out.append(self.operator.apply(&piece)?);
+            out.append(&self.operator.apply(&piece)?);
         }
         Ok(out)
     }
@@ -240,7 +240,7 @@ impl<'a> Search<'a> {
             // a multiple eigenvalue has as many copies as the block has vectors
             let mut krylov = self.start(Some(&found.vectors), self.request.block.max(COPIES));
             let coordinates = self.iterate(&mut krylov, goal, left)?;
-            candidates.append(krylov.into_vectors(&coordinates));
+            candidates.append(&krylov.into_vectors(&coordinates));
             let all = self.verify(candidates)?;
             *found = all.ends(top, bottom);
         }
@@ -284,7 +284,7 @@ impl Found {
     fn ends(&self, top: usize, bottom: usize) -> Found {
         let keep: Vec<usize> = (0..top).chain(self.k() - bottom..self.k()).collect();
         let mut vectors = Vectors::zeros(0, self.vectors.n(), self.vectors.dtype());
-        keep.iter().for_each(|&i| vectors.append(self.vectors.slice(i..i + 1)));
+        keep.iter().for_each(|&i| vectors.append(&self.vectors.slice(i..i + 1)));
         let pick = |list: &[f64]| keep.iter().map(|&i| list[i]).collect();
         Found { values: pick(&self.values), residuals: pick(&self.residuals), vectors }
     }

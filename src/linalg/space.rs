@@ -85,8 +85,8 @@ impl<'a> Space<'a> {
             });
         }
         let m = self.m();
-        self.v.append(direction);
-        self.w.append(product);
+        self.v.append(&direction);
+        self.w.append(&product);
         let column = panel::gram(&self.v, &self.last_product());
         let mut t = Array2::zeros((m + 1, m + 1));
         t.slice_mut(s![..m, ..m]).assign(&self.t);

@@ -52,7 +52,7 @@ pub fn hutchinson(
         observer.progress(start as u64, count as u64, "trace probes");
         let mut z = Vectors::zeros(0, n, operator.dtype());
         for _ in 0..group.max(1).min(count - start) {
-            z.append(probes::rademacher(1, n, operator.dtype(), random));
+            z.append(&probes::rademacher(1, n, operator.dtype(), random));
         }
         let y = operator.apply(&z)?;
         for i in 0..z.k() {
@@ -99,7 +99,7 @@ pub fn hutch_plus_plus(
         for start in (0..x.k()).step_by(group.max(1)) {
             observer.check()?;
             observer.progress(start as u64, x.k() as u64, purpose);
-            out.append(operator.apply(&x.slice(start..x.k().min(start + group.max(1))))?);
+            out.append(&operator.apply(&x.slice(start..x.k().min(start + group.max(1))))?);
         }
         Ok(out)
     };

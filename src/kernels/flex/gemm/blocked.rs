@@ -4,10 +4,11 @@
 //! it from one end to the other; the left one is read where it lies, since the micro-kernel takes single numbers
 //! of it and every one of them for a whole row of the tile. Reference: Van Zee and van de Geijn 2015, BLIS.
 
+use std::cell::Cell;
+
 use pulp::{Simd, WithSimd};
 
 use super::super::float::Float;
-use super::super::storage::unfilled;
 use super::register::lanes;
 use super::tile::{ACROSS, Strided, columns, rows, tile};
 use super::{Mat, MatMut};
@@ -20,6 +21,12 @@ const DEPTH: usize = 256;
 const ROWS: usize = 240;
 /// Rows for which copying the right factor costs more than reading it where it lies.
 const FEW: usize = 96;
+
+thread_local! {
+    /// A thread's panels, aligned for either float type. Memory of their own for each product would have to be
+    /// fetched from the system again and again.
+    static PANELS: Cell<Vec<f64>> = const { Cell::new(Vec::new()) };
+}
 
 /// dst = scale · a b, or dst += scale · a b.
 pub struct Product<'a, E> {
@@ -41,13 +48,18 @@ impl<E: Float> WithSimd for Product<'_, E> {
         let depth = DEPTH.min(a.cols);
         let block =
             (BLOCK / size_of::<E>() / depth).next_multiple_of(width).min(b.cols.next_multiple_of(width));
-        let mut panels = if direct { Vec::new() } else { unfilled::<E>(block * depth) };
+        let mut buffer = PANELS.take();
+        let size = if direct { 0 } else { (block * depth * size_of::<E>()).div_ceil(size_of::<f64>()) };
+        if buffer.len() < size {
+            buffer.resize(size, 0.0);
+        }
+        let panels: &mut [E] = bytemuck::cast_slice_mut(&mut buffer);
         for first in (0..b.cols).step_by(block) {
             let cols = block.min(b.cols - first);
             for start in (0..a.cols).step_by(depth) {
                 let depth = depth.min(a.cols - start);
                 if !direct {
-                    pack(&mut panels, width, b.part(start, depth, first, cols));
+                    pack(panels, width, b.part(start, depth, first, cols));
                 }
                 let panel = |at: usize| match direct {
                     true => (&b.data[start * b.row_stride + first + at..], b.row_stride),
@@ -71,6 +83,7 @@ impl<E: Float> WithSimd for Product<'_, E> {
                 }
             }
         }
+        PANELS.set(buffer);
     }
 }
 

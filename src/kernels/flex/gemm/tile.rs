@@ -45,6 +45,11 @@ pub unsafe fn tile<E: Register, S: Simd, const R: usize, const V: usize>(
     let lanes = lanes::<E, S>();
     let zero: E::V<S> = bytemuck::Zeroable::zeroed();
     let mut sums = [[zero; V]; R];
+    for r in 0..R {
+        for v in 0..V {
+            prefetch(dst.at.wrapping_add(r * dst.row + v * lanes));
+        }
+    }
     let (mut a_at, mut b_at) = (a.at, b.at);
     // SAFETY: what is read and written lies in the ranges the caller promises; the pointers' last step is not
     // followed by a use
@@ -74,5 +79,16 @@ pub unsafe fn tile<E: Register, S: Simd, const R: usize, const V: usize>(
                 to.write_unaligned(sum);
             }
         }
+    }
+}
+
+/// Has the cache line fetched that is about to be written: the sums take longer than that.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn prefetch<E>(at: *const E) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, of any address; every x86-64 processor has it
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
     }
 }
