@@ -2,8 +2,8 @@
 //! backend.
 //!
 //! Inputs are slices; outputs are filled once, in parallel pieces; nothing but the outputs is allocated per
-//! call beyond a little scratch. Loops are vectorised by run-time dispatch ([`crate::simd`]), matrix products
-//! are the `gemm` crate's. Results do not depend on the number of threads, because no sum is cut between
+//! call beyond a little scratch. Loops and matrix products ([`gemm`]) choose their instructions at run time
+//! ([`crate::simd`]). Results do not depend on the number of threads, because no sum is cut between
 //! threads differently from one count to another.
 
 #[cfg(test)]

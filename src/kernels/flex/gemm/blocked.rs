@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 
 use super::super::float::Float;
 use super::register::lanes;
-use super::tile::{ACROSS, Strided, columns, rows, tile};
+use super::tile::{ACROSS, LARGEST, Strided, columns, rows, tile};
 use super::{Mat, MatMut};
 
 /// Bytes of the right factor's block: half of a second-level cache of 1 MiB.
@@ -103,7 +103,7 @@ unsafe fn column_of_tiles<E: Float, S: Simd>(
     scale: E,
 ) {
     let lanes = lanes::<E, S>();
-    let mut edge = [E::ZERO; 12 * 32];
+    let mut edge = [E::ZERO; LARGEST];
     let mut top = 0;
     while top < a.rows {
         let rows = rows::<S>().min(a.rows - top);

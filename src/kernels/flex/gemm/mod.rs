@@ -167,7 +167,7 @@ fn portable<E: Float>(dst: MatMut<'_, E>, accumulate: bool, scale: E, a: Mat<'_,
 pub fn rows_per_task(rows: usize, flops: usize) -> usize {
     const WORTH_IT: usize = 500_000;
     let threads = rayon::current_num_threads();
-    let even = rows.div_ceil(threads).next_multiple_of(16);
+    let even = rows.div_ceil(threads).next_multiple_of(12);
     even.max(WORTH_IT.div_ceil(flops.max(1))).clamp(1, rows.max(1))
 }
 

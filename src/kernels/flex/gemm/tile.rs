@@ -7,6 +7,9 @@ use super::register::{Register, lanes};
 /// Registers across a tile.
 pub const ACROSS: usize = 2;
 
+/// Numbers of the largest tile.
+pub const LARGEST: usize = 12 * 32;
+
 /// Rows of a tile: its sums and what they are made of fill the registers.
 pub const fn rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 12 } else { 6 }
