@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 
 use super::super::float::Float;
 use super::register::lanes;
-use super::tile::{ACROSS, LARGEST, Strided, columns, rows, tile};
+use super::tile::{ACROSS, LARGEST, Rows, Strided, columns, rows, tile};
 use super::{Mat, MatMut};
 
 /// Bytes of the right factor's block: half of a second-level cache of 1 MiB.
@@ -70,13 +70,12 @@ impl<E: Float> WithSimd for Product<'_, E> {
                     let a = a.part(top, ROWS.min(a.rows - top), start, depth);
                     for at in (0..cols).step_by(width) {
                         let (b, stride) = panel(at);
-                        let b = Strided { at: b.as_ptr(), row: stride, column: 1 };
+                        let b = Rows { at: b.as_ptr(), stride };
                         let offset = top * self.dst.row_stride + first + at;
                         // SAFETY: the block lies in `dst`, whose size `gemm` compared with the factors'
                         #[allow(unsafe_code)]
                         unsafe {
-                            let at_dst = self.dst.start.add(offset);
-                            let dst = Strided { at: at_dst, row: self.dst.row_stride, column: 1 };
+                            let dst = Rows { at: self.dst.start.add(offset), stride: self.dst.row_stride };
                             column_of_tiles(simd, a, b, width.min(cols - at), dst, accumulate, self.scale);
                         }
                     }
@@ -96,9 +95,9 @@ impl<E: Float> WithSimd for Product<'_, E> {
 unsafe fn column_of_tiles<E: Float, S: Simd>(
     simd: S,
     a: Mat<'_, E>,
-    b: Strided<*const E>,
+    b: Rows<*const E>,
     cols: usize,
-    dst: Strided<*mut E>,
+    dst: Rows<*mut E>,
     accumulate: bool,
     scale: E,
 ) {
@@ -111,18 +110,18 @@ unsafe fn column_of_tiles<E: Float, S: Simd>(
             Strided { at: a.data[top * a.row_stride..].as_ptr(), row: a.row_stride, column: a.col_stride };
         // SAFETY: as the caller promises; a tile that is not whole goes by way of `edge`, which holds the largest
         unsafe {
-            let to = Strided { at: dst.at.add(top * dst.row), ..dst };
+            let to = Rows { at: dst.at.add(top * dst.stride), ..dst };
             let whole = cols.is_multiple_of(lanes);
             let across = cols.div_ceil(lanes);
             if whole {
                 of_rows(simd, rows, across, a.cols, from, b, to, accumulate, scale);
             } else {
                 let width = ACROSS * lanes;
-                let buffer = Strided { at: edge.as_mut_ptr(), row: width, column: 1 };
+                let buffer = Rows { at: edge.as_mut_ptr(), stride: width };
                 of_rows(simd, rows, across, a.cols, from, b, buffer, false, scale);
                 for r in 0..rows {
                     for c in 0..cols {
-                        let to = &mut *to.at.add(r * to.row + c);
+                        let to = &mut *to.at.add(r * to.stride + c);
                         let sum = edge[r * width + c];
                         *to = if accumulate { *to + sum } else { sum };
                     }
@@ -145,8 +144,8 @@ unsafe fn of_rows<E: Float, S: Simd>(
     across: usize,
     depth: usize,
     a: Strided<*const E>,
-    b: Strided<*const E>,
-    dst: Strided<*mut E>,
+    b: Rows<*const E>,
+    dst: Rows<*mut E>,
     accumulate: bool,
     scale: E,
 ) {

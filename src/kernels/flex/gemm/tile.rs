@@ -20,7 +20,14 @@ pub const fn columns<E: Register, S: Simd>() -> usize {
     ACROSS * lanes::<E, S>()
 }
 
-/// Numbers in memory, a stride from row to row and one from column to column.
+/// Rows of contiguous numbers, one `stride` after the other.
+#[derive(Clone, Copy)]
+pub struct Rows<P> {
+    pub at: P,
+    pub stride: usize,
+}
+
+/// Numbers with a stride from row to row and one from column to column.
 #[derive(Clone, Copy)]
 pub struct Strided<P> {
     pub at: P,
@@ -33,15 +40,15 @@ pub struct Strided<P> {
 ///
 /// # Safety
 /// The R by `depth` numbers of `a`, the `depth` by V registers of `b` and the R by V registers of `dst` are
-/// there; the columns of `b` and `dst` are contiguous.
+/// there.
 #[inline(always)]
 #[allow(unsafe_code)]
 pub unsafe fn tile<E: Register, S: Simd, const R: usize, const V: usize>(
     simd: S,
     depth: usize,
     a: Strided<*const E>,
-    b: Strided<*const E>,
-    dst: Strided<*mut E>,
+    b: Rows<*const E>,
+    dst: Rows<*mut E>,
     accumulate: bool,
     scale: E,
 ) {
@@ -50,7 +57,7 @@ pub unsafe fn tile<E: Register, S: Simd, const R: usize, const V: usize>(
     let mut sums = [[zero; V]; R];
     for r in 0..R {
         for v in 0..V {
-            prefetch(dst.at.wrapping_add(r * dst.row + v * lanes));
+            prefetch(dst.at.wrapping_add(r * dst.stride + v * lanes));
         }
     }
     let (mut a_at, mut b_at) = (a.at, b.at);
@@ -69,12 +76,12 @@ pub unsafe fn tile<E: Register, S: Simd, const R: usize, const V: usize>(
                 }
             }
             a_at = a_at.wrapping_add(a.column);
-            b_at = b_at.wrapping_add(b.row);
+            b_at = b_at.wrapping_add(b.stride);
         }
         let scale = E::splat(simd, scale);
         for r in 0..R {
             for v in 0..V {
-                let to = dst.at.add(r * dst.row + v * lanes).cast::<E::V<S>>();
+                let to = dst.at.add(r * dst.stride + v * lanes).cast::<E::V<S>>();
                 let sum = match accumulate {
                     true => E::mul_add(simd, scale, sums[r][v], to.read_unaligned()),
                     false => E::mul(simd, scale, sums[r][v]),
