@@ -120,10 +120,10 @@ impl<'a, E> Shared<'a, E> {
 /// dst = scale · a b, or dst += scale · a b.
 pub fn gemm<E: Float>(dst: MatMut<'_, E>, accumulate: bool, scale: E, a: Mat<'_, E>, b: Mat<'_, E>) {
     assert_eq!((dst.rows, dst.cols, a.cols), (a.rows, b.cols, b.rows));
-    assert!(a.cols > 0, "a product without terms");
     if dst.rows == 0 || dst.cols == 0 {
         return;
     }
+    assert!(a.cols > 0, "a product without terms");
     if let Err(Product { dst, accumulate, scale, a, b }) =
         simd::with(Product { dst, accumulate, scale, a, b })
     {
@@ -162,12 +162,12 @@ fn portable<E: Float>(dst: MatMut<'_, E>, accumulate: bool, scale: E, a: Mat<'_,
 }
 
 /// Rows per task when `rows` rows of `flops` floating-point operations each are shared among the threads:
-/// one piece per thread, because every piece packs the other factor anew, and no piece so small that
-/// handing it over costs more than computing it.
+/// one piece per thread, because every piece packs the other factor anew, of whole tiles, and no piece so small
+/// that handing it over costs more than computing it.
 pub fn rows_per_task(rows: usize, flops: usize) -> usize {
     const WORTH_IT: usize = 500_000;
     let threads = rayon::current_num_threads();
-    let even = rows.div_ceil(threads).next_multiple_of(12);
+    let even = rows.div_ceil(threads).next_multiple_of(tile::TALLEST);
     even.max(WORTH_IT.div_ceil(flops.max(1))).clamp(1, rows.max(1))
 }
 
@@ -228,7 +228,7 @@ mod tests {
         // whole tiles, part tiles in either direction, one row, one column, several blocks in depth and width
         let shapes =
             [[12, 8, 32], [24, 40, 64], [13, 7, 33], [1, 300, 65], [5, 1, 1], [100, 17, 16], [97, 19, 48]];
-        let deep = [[7, 600, 20], [250, 3, 600], [260, 270, 40]];
+        let deep = [[7, 600, 20], [250, 3, 60], [260, 270, 40], [13, 300, 1100]];
         for shape in shapes.into_iter().chain(deep) {
             for transposed in [[false, false], [false, true], [true, false], [true, true]] {
                 for (accumulate, gap) in [(false, 0), (true, 3)] {

@@ -9,11 +9,13 @@
 //! - A checkpoint is saved at the top of the loop: `iter_num` updates are applied and the stored rate is
 //!   that of the next update; the last applied one is recomputed from the schedule in `config`.
 
+mod header;
+mod rate;
+
 use std::collections::HashMap;
 use std::path::Path;
 
 use pytorch_reader::PytorchReader;
-use serde::Deserialize;
 
 use super::checkpoint::{Checkpoint, OptimizerState};
 use super::tensors::{Stored, TensorFile, read_flat};
@@ -21,86 +23,8 @@ use crate::config::{Activation, GptConfig, Parameter};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::values::{DType, Values};
-
-#[derive(Debug, Deserialize)]
-struct Header {
-    model_args: ModelArgs,
-    iter_num: u64,
-    #[serde(default)]
-    config: Option<TrainConfig>,
-    #[serde(default)]
-    optimizer: Option<Optimizer>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ModelArgs {
-    n_layer: usize,
-    n_head: usize,
-    n_embd: usize,
-    block_size: usize,
-    #[serde(default)]
-    bias: bool,
-    vocab_size: usize,
-}
-
-#[derive(Debug, Deserialize)]
-struct Optimizer {
-    param_groups: Vec<ParamGroup>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ParamGroup {
-    lr: Number,
-    betas: (Number, Number),
-    eps: Number,
-    weight_decay: Number,
-    params: Vec<u64>,
-    #[serde(default)]
-    param_names: Option<Vec<String>>,
-}
-
-/// The part of train.py's settings that says which rate the last update used.
-#[derive(Debug, Deserialize)]
-struct TrainConfig {
-    learning_rate: Number,
-    #[serde(default)]
-    warmup_iters: Number,
-    #[serde(default)]
-    lr_decay_iters: Number,
-    #[serde(default)]
-    min_lr: Number,
-    #[serde(default = "yes")]
-    decay_lr: bool,
-    #[serde(default)]
-    grad_clip: Number,
-}
-
-/// A number as Python wrote it: `weight_decay=0` is an int, `0.0` a float.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Int(i64),
-    Float(f64),
-}
-
-impl Default for Number {
-    fn default() -> Self {
-        Number::Int(0)
-    }
-}
-
-impl Number {
-    fn get(self) -> f64 {
-        match self {
-            Number::Int(x) => x as f64,
-            Number::Float(x) => x,
-        }
-    }
-}
-
-fn yes() -> bool {
-    true
-}
+use header::{Header, Optimizer};
+use rate::{TrainConfig, last_rate};
 
 struct Pt {
     reader: PytorchReader,
@@ -337,57 +261,9 @@ fn read_optimizer(
     })
 }
 
-/// The rate of update `iter_num`−1, from whichever version of nanoGPT's schedule gives the stored rate
-/// of update `iter_num`.
-fn last_rate(train: &TrainConfig, iter_num: u64, stored: f64) -> Option<f64> {
-    let last = iter_num.checked_sub(1)?;
-    // since December 2024 warmup is (it+1)/(W+1) of the peak; before, it was it/W
-    [1.0, 0.0].into_iter().find_map(|shift| {
-        let rate = |it: u64| rate(train, it as f64, shift);
-        ((rate(iter_num) - stored).abs() <= 1e-9 * stored.abs()).then(|| rate(last))
-    })
-}
-
-fn rate(train: &TrainConfig, it: f64, shift: f64) -> f64 {
-    let (peak, min_lr) = (train.learning_rate.get(), train.min_lr.get());
-    let (warmup, decay) = (train.warmup_iters.get(), train.lr_decay_iters.get());
-    if !train.decay_lr {
-        return peak;
-    }
-    if it < warmup {
-        return peak * (it + shift) / (warmup + shift);
-    }
-    if it > decay {
-        return min_lr;
-    }
-    let progress = (it - warmup) / (decay - warmup);
-    min_lr + 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()) * (peak - min_lr)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn train() -> TrainConfig {
-        TrainConfig {
-            learning_rate: Number::Float(1e-3),
-            warmup_iters: Number::Int(100),
-            lr_decay_iters: Number::Int(2000),
-            min_lr: Number::Float(1e-4),
-            decay_lr: true,
-            grad_clip: Number::Float(1.0),
-        }
-    }
-
-    #[test]
-    fn the_last_rate_follows_the_version_that_gives_the_stored_one() {
-        let new = 1e-3 * 51.0 / 101.0;
-        assert_eq!(last_rate(&train(), 50, new), Some(1e-3 * 50.0 / 101.0));
-        assert_eq!(last_rate(&train(), 50, 5e-4), Some(1e-3 * 49.0 / 100.0));
-        assert_eq!(last_rate(&train(), 50, 7e-4), None);
-        assert_eq!(last_rate(&train(), 0, 0.0), None);
-        assert_eq!(last_rate(&train(), 3000, 1e-4), Some(1e-4));
-    }
 
     #[test]
     fn groups_have_nanogpts_sizes() {
