@@ -148,7 +148,7 @@ impl Next {
             return Ok(Next { direction: g.to_vec(), preconditioner: None, memory: 1.0 });
         };
         let next = snapshot.next_update()?;
-        let t = (snapshot.step() + 1) as f64;
+        let t = (o.updates + 1) as f64;
         let (correction1, correction2) = (1.0 - o.beta1.powf(t), 1.0 - o.beta2.powf(t));
         let v = next.exp_avg_sq.to_f64();
         let p: Vec<f64> = v.iter().map(|v| (v / correction2).sqrt() + o.eps).collect();
@@ -194,7 +194,7 @@ fn thresholds(snapshot: &Snapshot) -> Vec<Row> {
     if !o.name.starts_with("adam") {
         return vec![Row::new("sharpness/threshold", 2.0 / o.lr), two];
     }
-    let t = snapshot.step() + 1;
+    let t = o.updates + 1;
     vec![
         Row::new("sharpness/threshold", stability::threshold(o.beta1, o.lr)),
         Row::new("sharpness/threshold_t", stability::threshold_at(o.beta1, o.lr, t)),

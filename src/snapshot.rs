@@ -188,10 +188,10 @@ impl Snapshot {
     /// Where the checkpoint has no optimizer.
     pub fn last_update(&self) -> Result<Option<UpdateStatistics>> {
         let (o, hyper) = self.adam()?;
-        let (Some(m), Some(v), true) = (&o.exp_avg, &o.exp_avg_sq, self.step() > 0) else { return Ok(None) };
+        let (Some(m), Some(v), true) = (&o.exp_avg, &o.exp_avg_sq, o.updates > 0) else { return Ok(None) };
         let parts = Part::all(&self.config().parameters());
         let lr = o.last_lr.unwrap_or(o.lr);
-        Ok(Some(optim::last_update(&self.checkpoint.parameters, m, v, hyper, self.step(), lr, &parts)))
+        Ok(Some(optim::last_update(&self.checkpoint.parameters, m, v, hyper, o.updates, lr, &parts)))
     }
 
     /// The next update with the batch's gradient, computed once.
@@ -215,8 +215,8 @@ impl Snapshot {
         let decayed = parts.iter().filter(|p| p.matrix).map(|p| p.start..p.start + p.len()).collect();
         let mut adam = AdamW::new(hyper, gradient.len(), gradient.dtype(), decayed);
         if let (Some(m), Some(v)) = (&o.exp_avg, &o.exp_avg_sq) {
-            adam = adam.restore(m.clone(), v.clone(), self.step());
-        } else if self.step() > 0 {
+            adam = adam.restore(m.clone(), v.clone(), o.updates);
+        } else if o.updates > 0 {
             return Err(Error::usage_hint(
                 "the checkpoint has no moments (exp_avg, exp_avg_sq), so Adam's next update is not known",
                 "use a checkpoint saved with its optimizer",

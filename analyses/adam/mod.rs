@@ -101,10 +101,10 @@ impl Analysis for Adam {
         rows.extend(gradient_rows(&snapshot.next_update()?.statistics));
         let streams: usize = options.get("resample")?;
         if streams > 0 {
-            if snapshot.step() == 0 || streams == 1 {
+            if o.updates == 0 || streams == 1 {
                 return Err(Error::usage("--resample needs at least 2 streams, and an update to resample"));
             }
-            rows.extend(resample::rows(snapshot, hyper.beta2, streams, observer)?);
+            rows.extend(resample::rows(snapshot, hyper.beta2, o.updates, streams, observer)?);
         }
         Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
     }

@@ -17,13 +17,19 @@ use crate::snapshot::Snapshot;
 /// Coordinates worked on at a time.
 const CUT: usize = 1024;
 
-/// The rows of `streams` ≥ 2 streams.
+/// The rows of `streams` ≥ 2 streams of as many batches as Adam has made updates.
 ///
 /// # Errors
 /// Where the sequences' gradients do not fit the memory, or the batch not the model.
-pub fn rows(snapshot: &Snapshot, beta2: f64, streams: usize, observer: &dyn Observer) -> Result<Vec<Row>> {
+pub fn rows(
+    snapshot: &Snapshot,
+    beta2: f64,
+    updates: u64,
+    streams: usize,
+    observer: &dyn Observer,
+) -> Result<Vec<Row>> {
     let (batch, n) = (snapshot.batch(), snapshot.config().num_parameters());
-    let (sequences, updates) = (batch.batch_size(), snapshot.step() as usize);
+    let (sequences, updates) = (batch.batch_size(), updates as usize);
     let needed = (sequences * n * 8) as u64;
     if needed > snapshot.settings().memory {
         return Err(Error::usage_hint(

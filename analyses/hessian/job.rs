@@ -49,7 +49,7 @@ impl Kind {
         let optimizer = snapshot.optimizer();
         match self {
             Kind::Hessian | Kind::Ggn => Ok(None),
-            Kind::Preconditioned => Preconditioner::stored(optimizer, snapshot.step()).map(Some),
+            Kind::Preconditioned => Preconditioner::stored(optimizer).map(Some),
             Kind::PreconditionedNext => {
                 let Some(o) = optimizer else {
                     return Err(Error::usage_hint(
@@ -59,7 +59,7 @@ impl Kind {
                     ));
                 };
                 let (v, gradient) = (o.exp_avg_sq.as_ref(), curvature.gradient());
-                Ok(Some(Preconditioner::next(v, gradient, o.beta2, snapshot.step(), o.eps)))
+                Ok(Some(Preconditioner::next(v, gradient, o.beta2, o.updates, o.eps)))
             }
         }
     }

@@ -186,7 +186,7 @@ impl Part<'_> {
                         (first.value, first.residual, found.matvecs, extremes::status(&found, first))
                     });
                     if let Some(o) = snapshot.optimizer() {
-                        rows.extend(extremes::limits(self.kind, first, o.beta1, o.lr, snapshot.step() + 1));
+                        rows.extend(extremes::limits(self.kind, first, o.beta1, o.lr, o.updates + 1));
                     }
                 }
             }

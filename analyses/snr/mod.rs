@@ -161,9 +161,7 @@ impl Analysis for Snr {
             here.extend(sequences.within(&scope.ranges).noise(1.0).iter().flat_map(noise));
             let pieces = pieces.as_ref().and_then(|p| p.within(&scope.ranges).noise(size as f64));
             here.extend(pieces.iter().map(microbatch));
-            here.extend(
-                adam.map(|o| from_optimizer(o, curvature, snapshot.step(), &scope)).unwrap_or_default(),
-            );
+            here.extend(adam.map(|o| from_optimizer(o, curvature, &scope)).unwrap_or_default());
             rows.extend(
                 here.into_iter().map(|row| Row { layer: scope.layer, ..row.scope(scope.name.as_str()) }),
             );
@@ -244,16 +242,16 @@ fn curved(snapshot: &Snapshot, curvature: &Curvature, observer: &dyn Observer) -
 }
 
 /// What Adam's state says of a scope, as far as the checkpoint has it and updates were made.
-fn from_optimizer(o: &OptimizerState, curvature: &Curvature, step: u64, scope: &Scope) -> Vec<Row> {
-    let Some(m) = o.exp_avg.as_ref().filter(|_| step > 0) else { return vec![] };
+fn from_optimizer(o: &OptimizerState, curvature: &Curvature, scope: &Scope) -> Vec<Row> {
+    let Some(m) = o.exp_avg.as_ref().filter(|_| o.updates > 0) else { return vec![] };
     let cosine = cosine(curvature.gradient(), m, &scope.ranges);
     let mut rows: Vec<Row> = cosine.map(|row| row.n(scope.n() as u64)).into_iter().collect();
     if let Some(v) = &o.exp_avg_sq {
-        let correction = |beta: f64| 1.0 - beta.powf(step as f64);
+        let correction = |beta: f64| 1.0 - beta.powf(o.updates as f64);
         let m_sq: f64 = scope.ranges.iter().map(|r| m.dot(m, r.clone())).sum();
         let v_sum: f64 = scope.ranges.iter().flat_map(Clone::clone).map(|i| v.get(i)).sum();
         let m_hat_sq = m_sq / correction(o.beta1).powi(2);
-        rows.push(momentum(m_hat_sq, v_sum / correction(o.beta2), o.beta1, step).n(scope.n() as u64));
+        rows.push(momentum(m_hat_sq, v_sum / correction(o.beta2), o.beta1, o.updates).n(scope.n() as u64));
     }
     rows
 }

@@ -25,24 +25,24 @@ pub struct Preconditioner {
 }
 
 impl Preconditioner {
-    /// P exactly as stored after `updates` updates: √(v/(1−β2^N)) + ε.
+    /// P exactly as stored after the N updates the optimizer has made: √(v/(1−β2^N)) + ε.
     ///
     /// # Errors
     /// [`Error::Usage`] where there is no second moment, or no update was applied yet.
-    pub fn stored(optimizer: Option<&OptimizerState>, updates: u64) -> Result<Self> {
+    pub fn stored(optimizer: Option<&OptimizerState>) -> Result<Self> {
         let Some((optimizer, v)) = optimizer.and_then(|o| o.exp_avg_sq.as_ref().map(|v| (o, v))) else {
             return Err(Error::usage_hint(
                 "the checkpoint has no second moment (exp_avg_sq), so Adam's preconditioner is not known",
                 "use --operator hessian, or a checkpoint saved with its optimizer",
             ));
         };
-        if updates == 0 {
+        if optimizer.updates == 0 {
             return Err(Error::usage_hint(
                 "no update has been applied yet: the second moment is zero and P⁻¹ would be 1/ε everywhere",
                 "use --operator preconditioned-next, which adds this batch's gradient first, or a later step",
             ));
         }
-        Ok(Self::of(v, optimizer.beta2, updates, optimizer.eps))
+        Ok(Self::of(v, optimizer.beta2, optimizer.updates, optimizer.eps))
     }
 
     /// P of the second moment `v` after `updates` updates, at least one.

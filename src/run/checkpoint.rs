@@ -37,6 +37,8 @@ pub struct Checkpoint {
 pub struct OptimizerState {
     /// "adamw".
     pub name: String,
+    /// Updates it has made, N of every bias correction: fewer than the run's step where some were skipped.
+    pub updates: u64,
     /// Learning rate of the next update.
     pub lr: f64,
     /// Learning rate of the last update, where it is known.

@@ -42,6 +42,9 @@ struct State {
 #[derive(Debug, Serialize, Deserialize)]
 struct OptimizerHeader {
     name: String,
+    /// Where it differs from the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    updates: Option<u64>,
     lr: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_lr: Option<f64>,
@@ -133,6 +136,7 @@ pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
         let (exp_avg, exp_avg_sq) = moments.unzip();
         OptimizerState {
             name: header.name,
+            updates: header.updates.unwrap_or(step),
             lr: header.lr,
             last_lr: header.last_lr,
             beta1: header.beta1,
@@ -254,6 +258,7 @@ pub fn write(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
         loss: checkpoint.loss,
         optimizer: optimizer.map(|o| OptimizerHeader {
             name: o.name.clone(),
+            updates: (o.updates != checkpoint.step).then_some(o.updates),
             lr: o.lr,
             last_lr: o.last_lr,
             beta1: o.beta1,
@@ -323,6 +328,7 @@ mod tests {
             parameters: ramp(0.5),
             optimizer: Some(OptimizerState {
                 name: "adamw".into(),
+                updates: 12,
                 lr: 1e-3,
                 last_lr: Some(9e-4),
                 beta1: 0.9,

@@ -209,6 +209,7 @@ impl Trainer {
             parameters: self.parameters.clone(),
             optimizer: Some(OptimizerState {
                 name: "adamw".into(),
+                updates: step,
                 lr: lr(step + 1),
                 last_lr: (step > 0).then(|| lr(step)),
                 beta1: o.beta1,

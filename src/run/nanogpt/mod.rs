@@ -239,6 +239,14 @@ fn read_optimizer(
     } else {
         (None, None)
     };
+    let updates = match &exp_avg {
+        Some(_) => read_updates(file, parameters, stored)?,
+        None => 0,
+    };
+    if updates < iter_num {
+        let skipped = iter_num - updates;
+        notes.push(format!("the optimizer made {updates} of {iter_num} updates ({skipped} skipped)"));
+    }
     let last_lr = train.as_ref().and_then(|train| last_rate(train, iter_num, first.lr.get()));
     if last_lr.is_none() && iter_num > 0 {
         notes.push(
@@ -249,6 +257,7 @@ fn read_optimizer(
     }
     Ok(OptimizerState {
         name: "adamw".into(),
+        updates,
         lr: first.lr.get(),
         last_lr,
         beta1: first.betas.0.get(),
@@ -259,6 +268,35 @@ fn read_optimizer(
         exp_avg,
         exp_avg_sq,
     })
+}
+
+/// The optimizer's own count of updates, which every tensor of its state carries.
+fn read_updates(
+    file: &Pt,
+    parameters: &[Parameter],
+    stored: impl Fn(&str, &Parameter) -> String,
+) -> Result<u64> {
+    let mut agreed: Option<(u64, &str)> = None;
+    for p in parameters {
+        let (name, one) = (stored("step", p), Parameter { shape: vec![], ..p.clone() });
+        let one = Parameter { offset: 0, ..one };
+        let count = read_flat(file, &file.path, &[one], DType::F64, |_| name.clone())?.get(0);
+        let count = if count >= 0.0 && count.fract() == 0.0 { count as u64 } else { 0 };
+        match agreed {
+            Some((other, first)) if other != count => {
+                return Err(Error::tensor(
+                    &file.path,
+                    &p.name,
+                    format!(
+                        "was updated {count} times and {first} {other} times; Adam's formulas need one count"
+                    ),
+                ));
+            }
+            Some(_) => {}
+            None => agreed = Some((count, &p.name)),
+        }
+    }
+    Ok(agreed.map_or(0, |(count, _)| count))
 }
 
 #[cfg(test)]
