@@ -25,6 +25,7 @@ pub struct Snapshot {
     curvature: OnceCell<Curvature>,
     next: OnceCell<NextUpdate>,
     hints: RefCell<Hints>,
+    remarks: RefCell<BTreeMap<String, String>>,
 }
 
 /// What solvers found at a step, by name, for those of the next: where to start, never what to answer.
@@ -65,6 +66,7 @@ impl Snapshot {
             curvature: OnceCell::new(),
             next: OnceCell::new(),
             hints: RefCell::default(),
+            remarks: RefCell::default(),
         }
     }
 
@@ -88,6 +90,17 @@ impl Snapshot {
     pub fn into_hints(self) -> Hints {
         let (step, hints) = (self.step(), self.hints.into_inner());
         Hints { step: (!hints.vectors.is_empty()).then_some(step), ..hints }
+    }
+
+    /// Says in the report's metadata, under `warmlab.key`, what a reader of the numbers must know of how this
+    /// snapshot's were made.
+    pub fn remark(&self, key: &str, text: impl Into<String>) {
+        self.remarks.borrow_mut().insert(format!("warmlab.{key}"), text.into());
+    }
+
+    /// What was remarked so far.
+    pub fn remarks(&self) -> BTreeMap<String, String> {
+        self.remarks.borrow().clone()
     }
 
     /// The run's name.

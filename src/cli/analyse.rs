@@ -148,6 +148,7 @@ impl Work<'_> {
             }
             rows.push(self.analysis.run(&snapshot, &self.options, terminal)?);
             if i == 0 {
+                meta.extend(snapshot.remarks());
                 self.hints = snapshot.into_hints();
             }
         }
