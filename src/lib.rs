@@ -66,6 +66,7 @@ pub mod config;
 pub mod device;
 pub mod error;
 pub mod files;
+pub mod guard;
 pub mod observer;
 pub mod random;
 pub mod row;

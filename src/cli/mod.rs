@@ -1,10 +1,11 @@
 //! The command line: the only place that names clap and prints.
 //!
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done; 1 done, but something asked for is
-//! unconverged or unresolved; 2 usage, input or output error; 130 interrupted.
+//! unconverged or unresolved; 2 usage, input or output error, or a fault of this program; 130 interrupted.
 
 mod analyse;
 mod data;
+mod fault;
 mod flags;
 mod inspect;
 mod list;
@@ -51,6 +52,10 @@ enum Builtin {
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
+    fault::answer_for(ExitCode::from(2), parse_and_run)
+}
+
+fn parse_and_run() -> ExitCode {
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {

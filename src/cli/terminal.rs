@@ -149,7 +149,8 @@ impl Terminal {
     }
 }
 
-fn paint(word: &str, color: AnsiColor, text: &str) -> String {
+/// A word in its colour, and what it announces.
+pub(super) fn paint(word: &str, color: AnsiColor, text: &str) -> String {
     let style = Style::new().bold().fg_color(Some(color.into()));
     format!("{style}{word}:{style:#} {text}\n")
 }

@@ -4,8 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every layer may use.
-const BASE: [&str; 10] =
-    ["allocator", "config", "error", "files", "observer", "random", "row", "settings", "simd", "values"];
+const BASE: [&str; 11] = [
+    "allocator",
+    "config",
+    "error",
+    "files",
+    "guard",
+    "observer",
+    "random",
+    "row",
+    "settings",
+    "simd",
+    "values",
+];
 
 /// A layer and the layers it may use beside the base; `vectors` and `device` are base too.
 const LAYERS: [(&str, &[&str]); 19] = [
