@@ -129,7 +129,7 @@ impl Analysis for Angular {
         let inputs = snapshot.gpt()?.inputs(snapshot.batch(), snapshot.micro_batch()?, &tokens)?;
         let state = (&next.parameters, &next.exp_avg, &next.exp_avg_sq);
         rows.extend(representation_rows(&next.statistics, state, &inputs));
-        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+        Ok(snapshot.stamp(self.name(), rows))
     }
 
     fn tracks(&self) -> bool {
@@ -149,11 +149,11 @@ impl Analysis for Angular {
             let state = (step.parameters, step.exp_avg, step.exp_avg_sq);
             gradient.extend(representation_rows(step.update, state, inputs));
         }
-        Ok(step.stamp(gradient, state_rows(step.update, step.optimizer)))
+        Ok(step.stamp(self.name(), gradient, state_rows(step.update, step.optimizer)))
     }
 }
 
-/// What the state after the update determines.
+/// What the state after the update determines; no batch enters.
 fn state_rows(update: &UpdateStatistics, optimizer: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     let hyper = update.hyper;
@@ -172,7 +172,7 @@ fn state_rows(update: &UpdateStatistics, optimizer: &str) -> Vec<Row> {
         add("update/angle_neuron_rms", neurons, sums.neurons);
         add("update/relative", motion.relative(), sums.n);
     }
-    rows
+    rows.into_iter().map(Row::without_batch).collect()
 }
 
 /// What needs the gradient that the update is made of.

@@ -120,7 +120,7 @@ impl Analysis for Sharpness {
         rows.push(Row::new("sharpness/directional", bent / downhill).n(1).status(status));
         rows.extend(critical(snapshot, curvature, plan.micro_batch, &d, bent / downhill, observer)?);
         rows.extend(thresholds(snapshot));
-        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+        Ok(snapshot.stamp(self.name(), rows))
     }
 }
 
@@ -187,18 +187,19 @@ fn critical(
     }))
 }
 
-/// The limits of the optimizer in use at its next learning rate.
+/// The limits of the optimizer in use at its next learning rate; no batch enters.
 fn thresholds(snapshot: &Snapshot) -> Vec<Row> {
     let Some(o) = snapshot.optimizer().filter(|o| o.lr > 0.0) else { return vec![] };
-    let two = Row::new("sharpness/two_over_lr", 2.0 / o.lr);
+    let row = |name: &'static str, value: f64| Row::new(name, value).without_batch();
+    let two = row("sharpness/two_over_lr", 2.0 / o.lr);
     if !o.name.starts_with("adam") {
-        return vec![Row::new("sharpness/threshold", 2.0 / o.lr), two];
+        return vec![row("sharpness/threshold", 2.0 / o.lr), two];
     }
     let t = o.updates + 1;
     vec![
-        Row::new("sharpness/threshold", stability::threshold(o.beta1, o.lr)),
-        Row::new("sharpness/threshold_t", stability::threshold_at(o.beta1, o.lr, t)),
-        Row::new("sharpness/threshold_decay", stability::threshold_with_decay(o.beta1, o.lr, o.weight_decay)),
+        row("sharpness/threshold", stability::threshold(o.beta1, o.lr)),
+        row("sharpness/threshold_t", stability::threshold_at(o.beta1, o.lr, t)),
+        row("sharpness/threshold_decay", stability::threshold_with_decay(o.beta1, o.lr, o.weight_decay)),
         two,
     ]
 }

@@ -1,7 +1,7 @@
 //! One measured number: the row every report is made of.
 //!
 //! The columns, their types and the meaning of each status are the same for every analysis, so that
-//! any two reports can be stacked. `uncertainty` is that of the computation (a residual, or one
+//! any two reports can be stacked: a row says of which run, analysis, batch and step it is. `uncertainty` is that of the computation (a residual, or one
 //! standard error over probes); `sampling_error` is one standard error over batches. Both carry the
 //! unit of the value.
 
@@ -39,11 +39,41 @@ impl fmt::Display for Status {
     }
 }
 
+/// What every row of one measurement has in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Run name.
+    pub run: Arc<str>,
+    /// The analysis that measured.
+    pub analysis: Arc<str>,
+    /// First digits of the batch's hash.
+    pub batch: Arc<str>,
+    /// Updates applied.
+    pub step: u64,
+}
+
+impl Origin {
+    /// An analysis of a run at a step on a batch.
+    pub fn new(
+        run: impl Into<Arc<str>>,
+        analysis: impl Into<Arc<str>>,
+        batch: impl Into<Arc<str>>,
+        step: u64,
+    ) -> Self {
+        Origin { run: run.into(), analysis: analysis.into(), batch: batch.into(), step }
+    }
+}
+
 /// One measured number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// Run name; set by [`Row::stamp`].
     pub run: Arc<str>,
+    /// The analysis that measured it; set by [`Row::stamp`].
+    pub analysis: Arc<str>,
+    /// First digits of the hash of the batch it was measured on; `None` where no batch enters
+    /// ([`Row::without_batch`]). Empty until [`Row::stamp`].
+    pub batch: Option<Arc<str>>,
     /// Updates applied; set by [`Row::stamp`].
     pub step: u64,
     /// Slash name, such as `hessian/lambda`.
@@ -77,6 +107,8 @@ impl Row {
     pub fn new(quantity: impl Into<Arc<str>>, value: f64) -> Self {
         Row {
             run: "".into(),
+            analysis: "".into(),
+            batch: Some("".into()),
             step: 0,
             quantity: quantity.into(),
             scope: "all".into(),
@@ -131,11 +163,26 @@ impl Row {
         self
     }
 
-    /// Says which run and step the row belongs to.
-    pub fn stamp(mut self, run: &Arc<str>, step: u64) -> Self {
-        self.run = run.clone();
-        self.step = step;
+    /// Says that no batch enters: the number follows from weights, optimizer state and settings alone.
+    pub fn without_batch(mut self) -> Self {
+        self.batch = None;
         self
+    }
+
+    /// Says which batch the number was measured on, unless the row has said so, or that none enters.
+    pub fn on_batch(mut self, batch: impl Into<Arc<str>>) -> Self {
+        if self.batch.as_deref() == Some("") {
+            self.batch = Some(batch.into());
+        }
+        self
+    }
+
+    /// Says what the row belongs to; of its batch it may have said more already.
+    pub fn stamp(mut self, origin: &Origin) -> Self {
+        self.run = origin.run.clone();
+        self.analysis = origin.analysis.clone();
+        self.step = origin.step;
+        self.on_batch(origin.batch.clone())
     }
 }
 
@@ -149,5 +196,16 @@ mod tests {
         assert_eq!(row.value, None);
         assert_eq!(row.status, Status::Nonfinite);
         assert_eq!(Row::new("hessian/lambda", 1.0).uncertainty(f64::INFINITY).uncertainty, None);
+    }
+
+    #[test]
+    fn a_row_keeps_what_it_says_of_its_batch() {
+        let origin = Origin::new("r", "hessian", "0a1b2c3d", 7);
+        let batch = |row: Row| row.stamp(&origin).batch;
+        let row = || Row::new("sharpness/threshold", 1.0);
+        assert_eq!(batch(row()).as_deref(), Some("0a1b2c3d"));
+        assert_eq!(batch(row().without_batch()), None);
+        assert_eq!(batch(row().without_batch().on_batch("ffffffff")), None);
+        assert_eq!(batch(row().on_batch("ffffffff")).as_deref(), Some("ffffffff"));
     }
 }

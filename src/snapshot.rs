@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::Gpt;
 use crate::operator::{Curvature, Plan};
 use crate::optim::{self, AdamW, Hyperparameters, Part, UpdateStatistics, clip_factor};
+use crate::row::{Origin, Row};
 use crate::run::{Checkpoint, OptimizerState};
 use crate::settings::Settings;
 use crate::values::Values;
@@ -111,6 +112,12 @@ impl Snapshot {
     /// Updates applied.
     pub fn step(&self) -> u64 {
         self.checkpoint.step
+    }
+
+    /// The rows of an analysis of it with run, analysis, batch and step.
+    pub fn stamp(&self, analysis: &str, rows: Vec<Row>) -> Vec<Row> {
+        let origin = Origin::new(self.run.clone(), analysis, self.batch.id(), self.step());
+        rows.into_iter().map(|row| row.stamp(&origin)).collect()
     }
 
     /// The architecture.

@@ -12,7 +12,7 @@ use crate::data::Batch;
 use crate::model::{ForwardStatistics, Gpt, GradientMoments, LayerInputs};
 use crate::optim::UpdateStatistics;
 use crate::random;
-use crate::row::Row;
+use crate::row::{Origin, Row};
 use crate::values::Values;
 
 /// An update just applied.
@@ -52,12 +52,13 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// The rows with run and step: `state` belongs to the parameters after the update, `gradient` to those
-    /// before it.
-    pub fn stamp(&self, gradient: Vec<Row>, state: Vec<Row>) -> Vec<Row> {
-        let t = self.update.step;
-        let before = gradient.into_iter().map(|row| row.stamp(self.run, t - 1));
-        before.chain(state.into_iter().map(|row| row.stamp(self.run, t))).collect()
+    /// The rows with run, analysis, batch and step: `state` belongs to the parameters after the update,
+    /// `gradient` to those before it.
+    pub fn stamp(&self, analysis: &str, gradient: Vec<Row>, state: Vec<Row>) -> Vec<Row> {
+        let after = Origin::new(self.run.clone(), analysis, self.batch.id(), self.update.step);
+        let before = Origin { step: after.step - 1, ..after.clone() };
+        let gradient = gradient.into_iter().map(|row| row.stamp(&before));
+        gradient.chain(state.into_iter().map(|row| row.stamp(&after))).collect()
     }
 }
 

@@ -106,7 +106,7 @@ impl Analysis for Adam {
             }
             rows.extend(resample::rows(snapshot, hyper.beta2, o.updates, streams, observer)?);
         }
-        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+        Ok(snapshot.stamp(self.name(), rows))
     }
 
     fn tracks(&self) -> bool {
@@ -126,7 +126,7 @@ impl Analysis for Adam {
         if every > 0 && (step.update.step == 1 || step.update.step.is_multiple_of(every)) {
             state.extend(distribution_rows(step.update, step.exp_avg_sq, &levels(options)?));
         }
-        Ok(step.stamp(gradient_rows(step.update), state))
+        Ok(step.stamp(self.name(), gradient_rows(step.update), state))
     }
 }
 
@@ -137,7 +137,7 @@ fn levels(options: &Options) -> Result<Vec<f64>> {
     levels.ok_or_else(|| Error::usage(format!("--quantiles `{text}` is no list of numbers from 0 to 1")))
 }
 
-/// What the state after the update determines.
+/// What the state after the update determines; no batch enters.
 fn state_rows(update: &UpdateStatistics) -> Vec<Row> {
     let mut rows = theory_rows(update);
     let total = update.total();
@@ -158,7 +158,7 @@ fn state_rows(update: &UpdateStatistics) -> Vec<Row> {
     };
     of(&"all".into(), &total);
     update.parts.iter().for_each(|(part, sums)| of(&part.name, sums));
-    rows
+    rows.into_iter().map(Row::without_batch).collect()
 }
 
 /// What theory says of update t.
@@ -198,7 +198,7 @@ fn gradient_rows(update: &UpdateStatistics) -> Vec<Row> {
     rows
 }
 
-/// Quantiles of v, and the spread of ψ over coordinates.
+/// Quantiles of v, and the spread of ψ over coordinates; no batch enters.
 fn distribution_rows(update: &UpdateStatistics, v: &Values, levels: &[f64]) -> Vec<Row> {
     let parts: Vec<Part> = update.parts.iter().map(|(part, _)| part.clone()).collect();
     let correction = 1.0 - update.hyper.beta2.powf(update.step as f64);
@@ -217,5 +217,5 @@ fn distribution_rows(update: &UpdateStatistics, v: &Values, levels: &[f64]) -> V
         rows.push(Row::new("adam/psi_spread", one.psi_spread()).scope(scope.clone()).n(n));
         rows
     });
-    rows.filter(|row| row.status != Status::Nonfinite).collect()
+    rows.filter(|row| row.status != Status::Nonfinite).map(Row::without_batch).collect()
 }

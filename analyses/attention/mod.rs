@@ -162,7 +162,7 @@ impl Analysis for Attention {
         let statistics = snapshot.gpt()?.statistics(snapshot.batch(), plan.micro_batch)?;
         let mut rows = rows(&statistics, collapsed_below, true);
         rows.extend(qk_rows(snapshot.config(), &snapshot.checkpoint().parameters)?);
-        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+        Ok(snapshot.stamp(self.name(), rows))
     }
 
     fn tracks(&self) -> bool {
@@ -187,6 +187,6 @@ impl Analysis for Attention {
         let spectra = if due("qk-every")? { qk_rows(step.config, step.parameters)? } else { vec![] };
         let (below, detailed) = (collapsed_below(options)?, due("detail-every")?);
         let seen = step.statistics.map(|statistics| rows(statistics, below, detailed)).unwrap_or_default();
-        Ok(step.stamp(seen, spectra))
+        Ok(step.stamp(self.name(), seen, spectra))
     }
 }

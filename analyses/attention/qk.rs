@@ -36,7 +36,7 @@ pub fn rows(config: &GptConfig, parameters: &Values) -> Result<Vec<Row>> {
         };
         let (sigma, energy) = spectrum(part(head * d).view(), part(c + head * d).view())?;
         let (layer, head) = (layer.map(|layer| layer as u32), Some(head as u32));
-        let place = |row: Row| Row { layer, head, ..row.n(d as u64) };
+        let place = |row: Row| Row { layer, head, ..row.n(d as u64).without_batch() };
         let mut rows = vec![place(Row::new("attention/qk_sigma1", sigma))];
         if energy > 0.0 {
             rows.push(place(Row::new("attention/qk_energy_share", sigma * sigma / energy)));

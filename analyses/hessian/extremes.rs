@@ -17,8 +17,8 @@ pub fn limits(kind: Kind, first: Option<(f64, f64, usize, Status)>, beta1: f64, 
     };
     let threshold_t = stability::threshold_at(beta1, lr, t);
     let mut rows = vec![
-        Row::new(name("threshold"), stability::threshold(beta1, lr)),
-        Row::new(name("threshold_t"), threshold_t),
+        Row::new(name("threshold"), stability::threshold(beta1, lr)).without_batch(),
+        Row::new(name("threshold_t"), threshold_t).without_batch(),
     ];
     if let Some((value, residual, matvecs, status)) = first.filter(|first| first.0 > 0.0) {
         let margin = threshold_t / value;
@@ -26,6 +26,13 @@ pub fn limits(kind: Kind, first: Option<(f64, f64, usize, Status)>, beta1: f64, 
         rows.push(row.n(matvecs as u64).status(status));
     }
     rows
+}
+
+/// The share of the `n` coordinates that are left out. The gradient of the batch is part of the next v; in the
+/// stored one no batch of ours enters.
+pub fn masked_fraction(kind: Kind, share: f64, n: usize) -> Row {
+    let row = Row::new(format!("{}/masked_fraction", kind.prefix()), share).n(n as u64);
+    if kind == Kind::PreconditionedNext { row } else { row.without_batch() }
 }
 
 /// How far a pair can be trusted.

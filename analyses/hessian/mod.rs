@@ -98,7 +98,7 @@ impl Analysis for Hessian {
             }
             rows.extend(density::distances(kind.prefix(), &densities));
         }
-        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+        Ok(snapshot.stamp(self.name(), rows))
     }
 
     fn tracks(&self) -> bool {
@@ -180,7 +180,7 @@ impl Part<'_> {
                     found.clone()
                 };
                 rows.extend(extremes::list(&masked, format!("{prefix}/lambda_masked"), &masked.top));
-                rows.push(Row::new(format!("{prefix}/masked_fraction"), share).n(self.scope.n() as u64));
+                rows.push(extremes::masked_fraction(self.kind, share, self.scope.n()));
                 if self.scope.name == "all" {
                     let first = found.top.first().map(|first| {
                         (first.value, first.residual, found.matvecs, extremes::status(&found, first))

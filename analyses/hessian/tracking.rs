@@ -137,11 +137,13 @@ impl StepTracker for CurvatureTracker {
             rows.extend(describe(*kind, follower, &found, &scaled, dtype));
             let n = gradient.len();
             let share = adam.masked_fraction(std::slice::from_ref(&(0..n)));
-            rows.push(Row::new(format!("{}/masked_fraction", kind.prefix()), share).n(n as u64));
+            rows.push(extremes::masked_fraction(*kind, share, n));
             let first = Some((found.value, found.residual, found.matvecs, status(&found)));
             rows.extend(extremes::limits(*kind, first, hyper.beta1, lr, state + 1));
         }
-        Ok(step.stamp(before, after))
+        let probe = self.probe.id();
+        let after = after.into_iter().map(|row: Row| row.on_batch(probe.as_str())).collect();
+        Ok(step.stamp("hessian", before, after))
     }
 
     fn state(&self) -> BTreeMap<String, Vectors> {

@@ -170,7 +170,7 @@ impl Analysis for Snr {
             let curved = curved(snapshot, curvature, observer)?;
             rows.extend(curved.noise(1.0).iter().map(self::curvature));
         }
-        Ok(rows.into_iter().map(|row| row.stamp(snapshot.run(), snapshot.step())).collect())
+        Ok(snapshot.stamp(self.name(), rows))
     }
 
     fn tracks(&self) -> bool {
@@ -209,7 +209,7 @@ impl Analysis for Snr {
             let (m_hat_sq, v_hat) = (m_sq / correction(beta1).powi(2), s.v / correction(beta2));
             after.push(place(momentum(m_hat_sq, v_hat, beta1, t).n(s.n as u64)));
         }
-        Ok(step.stamp(before, after))
+        Ok(step.stamp(self.name(), before, after))
     }
 }
 

@@ -31,10 +31,11 @@ pub fn curvature(noise: &Noise) -> Row {
     row("snr/noise_scale_curvature", noise.scale, noise, noise.resolved)
 }
 
-/// φ of a training batch from ‖m̂‖²/E‖g‖² after `t` updates.
+/// φ of a training batch from ‖m̂‖²/E‖g‖² after `t` updates; no batch of its own enters.
 pub fn momentum(m_hat_sq: f64, gradient_sq: f64, beta1: f64, t: u64) -> Row {
     let (phi, resolved) = phi_from_momentum(m_hat_sq, gradient_sq, beta1, t);
-    Row::new("snr/phi_momentum", phi).status(if resolved { Status::Ok } else { Status::Unresolved })
+    let row = Row::new("snr/phi_momentum", phi).without_batch();
+    row.status(if resolved { Status::Ok } else { Status::Unresolved })
 }
 
 /// cos(g, m) over the coordinates in `ranges`; `None` where one of them is zero.

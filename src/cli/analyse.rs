@@ -10,6 +10,7 @@ use super::targets::{Target, batches, targets};
 use super::terminal::Terminal;
 use super::{Outcome, meta, resources};
 use crate::analysis::{Analysis, Options};
+use crate::data;
 use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::repeat;
@@ -128,7 +129,7 @@ impl Work<'_> {
             terminal.say(&format!("{} holds them already", path.display()));
             return Ok(report);
         }
-        let count = batches.len();
+        let (count, id) = (batches.len(), data::id(&data::joint_sha256(&batches)));
         let (mut rows, mut checkpoint) = (Vec::new(), Some(checkpoint));
         let mut hints = Some(std::mem::take(&mut self.hints));
         for (i, batch) in batches.into_iter().enumerate() {
@@ -152,7 +153,7 @@ impl Work<'_> {
                 self.hints = snapshot.into_hints();
             }
         }
-        let report = Report { meta, rows: repeat::combine(rows) };
+        let report = Report { meta, rows: repeat::combine(rows, &id) };
         report::write_parquet(&path, &report)?;
         meta::write_run_json(&path.with_extension("run.json"), start.elapsed())?;
         terminal.say(&format!("{} rows in {}", report.rows.len(), path.display()));

@@ -10,7 +10,7 @@ use super::terminal::Terminal;
 use crate::error::{Error, IoContext, Result};
 use crate::files;
 use crate::report::{self, Column, Sources};
-use crate::row::Row;
+use crate::row::{Origin, Row};
 use crate::train::StepLog;
 
 /// Put runs side by side, step by step, as a table and as one HTML page
@@ -124,15 +124,17 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// What the training loop itself wrote down.
 fn trained(run: &Path, name: &str, sources: &mut Sources) -> Result<Vec<Row>> {
-    let (name, log) = (name.into(), run.join("steps.jsonl"));
+    let log = run.join("steps.jsonl");
     let rows = StepLog::read(&log)?.into_iter().flat_map(|line| {
         let mut rows = vec![Row::new("train/loss", line.loss), Row::new("train/lr", line.lr)];
         if let Some(loss) = line.val_loss {
             rows.push(Row::new("train/val_loss", loss).uncertainty(line.val_loss_se.unwrap_or(f64::NAN)));
         }
-        rows.into_iter().map(move |row| (row, line.step))
+        let origin = Origin::new(name, "train", "", line.step);
+        // the log does not name its batches
+        rows.into_iter().map(move |row| row.without_batch().stamp(&origin))
     });
-    let rows: Vec<Row> = rows.map(|(row, step)| row.stamp(&name, step)).collect();
+    let rows: Vec<Row> = rows.collect();
     note(sources, &rows, &log);
     Ok(rows)
 }

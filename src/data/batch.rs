@@ -3,6 +3,26 @@
 use crate::error::{Error, Result};
 use crate::files;
 
+/// Digits of a hash that name a batch in a row.
+const ID: usize = 8;
+
+/// The first digits of a hash: what a row calls the batch, or several batches together.
+pub fn id(sha256: &str) -> String {
+    sha256.chars().take(ID).collect()
+}
+
+/// One hash of several batches, in order; of a single one its own. It differs from that of one batch with all
+/// their sequences, because a mean over batches is another number.
+pub fn joint_sha256(batches: &[Batch]) -> String {
+    match batches {
+        [one] => one.sha256(),
+        several => {
+            let hashes: Vec<String> = several.iter().map(Batch::sha256).collect();
+            files::sha256(hashes.iter().map(String::as_bytes))
+        }
+    }
+}
+
 /// Inputs x and targets y, both (B, T) row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
@@ -86,6 +106,11 @@ impl Batch {
     pub fn sha256(&self) -> String {
         let ids: Vec<u8> = self.x.iter().chain(&self.y).flat_map(|id| id.to_le_bytes()).collect();
         files::sha256([(self.seq as u64).to_le_bytes().as_slice(), &ids])
+    }
+
+    /// The first digits of the hash: what a row calls the batch.
+    pub fn id(&self) -> String {
+        id(&self.sha256())
     }
 }
 

@@ -13,7 +13,7 @@ pub mod synthetic;
 mod tokenizer;
 mod tokens;
 
-pub use batch::Batch;
+pub use batch::{Batch, id, joint_sha256};
 pub use batch_file::read as read_batch;
 pub use corpus::{Corpus, Split};
 pub use packages::{Recipe, recipe, recipes};

@@ -113,11 +113,12 @@ fn value(row: Option<&Row>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Origin;
 
     #[test]
     fn runs_meet_at_their_steps() {
         let row = |run: &str, step, quantity: &'static str, value| {
-            Row::new(quantity, value).stamp(&run.into(), step)
+            Row::new(quantity, value).stamp(&Origin::new(run, "hessian", "0a1b2c3d", step))
         };
         let rows = [
             row("cold", 1, "hessian/lambda", 50.867).index(1).uncertainty(0.02),
@@ -141,8 +142,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_a_terminal_follows_below() {
         let names = ["a/a", "b/b", "c/c", "d/d", "e/e"];
-        let rows: Vec<Row> =
-            names.iter().map(|name| Row::new(*name, 1.0).stamp(&"a-run-with-a-name".into(), 3)).collect();
+        let origin = Origin::new("a-run-with-a-name", "adam", "0a1b2c3d", 3);
+        let rows: Vec<Row> = names.iter().map(|name| Row::new(*name, 1.0).stamp(&origin)).collect();
         let columns = names.map(|quantity| Column { header: "a header of its own", quantity });
         let text = aligned(&rows, &columns, &["a/a"]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use crate::row::Row;
 
 /// The version of the columns and of the metadata's keys.
-pub const SCHEMA_VERSION: &str = "1";
+pub const SCHEMA_VERSION: &str = "2";
 
 /// Rows and what is needed to repeat them.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -210,9 +210,10 @@ th, td { text-align: right; padding: .15rem .4rem; border-bottom: 1px solid var(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Origin;
 
     fn row(run: &str, step: u64, quantity: &'static str, value: f64) -> Row {
-        Row::new(quantity, value).stamp(&run.into(), step)
+        Row::new(quantity, value).stamp(&Origin::new(run, "hessian", "0a1b2c3d", step))
     }
 
     #[test]

@@ -36,6 +36,9 @@ fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
     let text = |name: &str, value: &dyn Fn(&Row) -> &str| -> Column {
         Series::new(name.into(), rows.iter().map(value).collect::<Vec<&str>>()).into()
     };
+    let maybe = |name: &str, value: &dyn Fn(&Row) -> Option<&str>| -> Column {
+        Series::new(name.into(), rows.iter().map(value).collect::<Vec<Option<&str>>>()).into()
+    };
     let whole = |name: &str, value: &dyn Fn(&Row) -> Option<i64>| -> Column {
         Series::new(name.into(), rows.iter().map(value).collect::<Vec<Option<i64>>>()).into()
     };
@@ -46,6 +49,8 @@ fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
         rows.len(),
         vec![
             text("run", &|r| &r.run),
+            text("analysis", &|r| &r.analysis),
+            maybe("batch", &|r| r.batch.as_deref()),
             whole("step", &|r| Some(r.step as i64)),
             text("quantity", &|r| &r.quantity),
             text("scope", &|r| &r.scope),
@@ -92,9 +97,11 @@ pub fn read_parquet(path: &Path) -> Result<Report> {
 }
 
 fn rows(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
-    let [run, quantity, scope, status] =
-        ["run", "quantity", "scope", "status"].map(|name| frame.column(name)?.str().cloned());
-    let (run, quantity, scope, status) = (run?, quantity?, scope?, status?);
+    let [run, analysis, batch, quantity, scope, status] =
+        ["run", "analysis", "batch", "quantity", "scope", "status"]
+            .map(|name| frame.column(name)?.str().cloned());
+    let (run, analysis, batch) = (run?, analysis?, batch?);
+    let (quantity, scope, status) = (quantity?, scope?, status?);
     let [step, layer, head, index, probe, n] =
         ["step", "layer", "head", "index", "probe", "n"].map(|name| frame.column(name)?.i64().cloned());
     let (step, layer, head, index, probe, n) = (step?, layer?, head?, index?, probe?, n?);
@@ -106,6 +113,8 @@ fn rows(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
     Ok((0..frame.height())
         .map(|i| Row {
             run: text(&run, i),
+            analysis: text(&analysis, i),
+            batch: batch.get(i).map(Arc::from),
             step: step.get(i).unwrap_or(0) as u64,
             quantity: text(&quantity, i),
             scope: text(&scope, i),
@@ -131,12 +140,13 @@ fn rows(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Origin;
 
     pub fn example() -> Report {
-        let run: Arc<str> = "warm".into();
+        let origin = Origin::new("warm", "hessian", "0a1b2c3d", 500);
         let rows = vec![
-            Row::new("hessian/lambda", 50.867).index(1).uncertainty(1e-3).n(42).stamp(&run, 500),
-            Row::new("hessian/lambda", f64::NAN).index(2).stamp(&run, 500),
+            Row::new("hessian/lambda", 50.867).index(1).uncertainty(1e-3).n(42).stamp(&origin),
+            Row::new("hessian/lambda", f64::NAN).index(2).without_batch().stamp(&origin),
             Row {
                 layer: Some(3),
                 head: Some(1),
@@ -145,7 +155,7 @@ mod tests {
             }
             .scope("transformer.h.3")
             .status(Status::Unresolved)
-            .stamp(&run, 500),
+            .stamp(&origin),
         ];
         Report { meta: [("warmlab.seed".to_string(), "7".to_string())].into(), rows }
     }

@@ -7,8 +7,10 @@ use crate::error::{Error, Result};
 use crate::row::Row;
 
 /// The columns in order, with their meaning.
-pub const COLUMNS: [(&str, &str); 14] = [
+pub const COLUMNS: [(&str, &str); 16] = [
     ("run", "name of the run"),
+    ("analysis", "the analysis that measured it"),
+    ("batch", "first 8 hex digits of the hash of the batch it was measured on; null where no batch enters"),
     ("step", "updates applied"),
     ("quantity", "slash name, below"),
     ("scope", "`all`, a parameter's name, or a block's name"),
@@ -24,9 +26,11 @@ pub const COLUMNS: [(&str, &str); 14] = [
     ("status", "ok, unconverged, unresolved (the data cannot tell), nonfinite"),
 ];
 
-fn cells(row: &Row) -> [Value; 14] {
+fn cells(row: &Row) -> [Value; 16] {
     [
         json!(&*row.run),
+        json!(&*row.analysis),
+        json!(row.batch.as_deref()),
         json!(row.step),
         json!(&*row.quantity),
         json!(&*row.scope),
@@ -79,12 +83,12 @@ pub fn to_csv(report: &Report) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use crate::row::Origin;
 
     #[test]
     fn json_and_csv_carry_every_column() {
-        let run: Arc<str> = "a,b".into();
-        let rows = vec![Row::new("hessian/lambda", 1.5).index(1).uncertainty(0.25).stamp(&run, 3)];
+        let origin = Origin::new("a,b", "hessian", "0a1b2c3d", 3);
+        let rows = vec![Row::new("hessian/lambda", 1.5).index(1).uncertainty(0.25).stamp(&origin)];
         let report = Report { meta: [("warmlab.seed".to_string(), "1".to_string())].into(), rows };
         let value: Value = serde_json::from_str(&to_json(&report)).expect("valid");
         assert_eq!(value["meta"]["warmlab.seed"], "1");
@@ -92,6 +96,9 @@ mod tests {
         assert!(value["rows"][0]["layer"].is_null());
         assert_eq!(value["rows"][0].as_object().expect("an object").len(), COLUMNS.len());
         let csv = to_csv(&report).expect("valid");
-        assert_eq!(csv.lines().nth(1), Some("\"a,b\",3,hessian/lambda,all,,,1,,,1.5,0.25,,,ok"));
+        assert_eq!(
+            csv.lines().nth(1),
+            Some("\"a,b\",hessian,0a1b2c3d,3,hessian/lambda,all,,,1,,,1.5,0.25,,,ok")
+        );
     }
 }

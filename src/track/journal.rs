@@ -25,13 +25,15 @@ const UPDATES: &str = "warmlab.updates";
 struct Line<'a> {
     update: u64,
     run: Cow<'a, str>,
+    analysis: Cow<'a, str>,
     rows: Vec<Entry<'a>>,
 }
 
-/// A row: step, quantity, scope, (layer, head, index, probe), parameter, value, uncertainty,
+/// A row: batch, step, quantity, scope, (layer, head, index, probe), parameter, value, uncertainty,
 /// sampling error, n, status.
 #[derive(Serialize, Deserialize)]
 struct Entry<'a>(
+    Option<Cow<'a, str>>,
     u64,
     Cow<'a, str>,
     Cow<'a, str>,
@@ -50,6 +52,7 @@ impl<'a> Entry<'a> {
     fn new(row: &'a Row) -> Self {
         let status = STATUSES.iter().position(|s| *s == row.status).unwrap_or(2) as u8;
         Entry(
+            row.batch.as_deref().map(Cow::from),
             row.step,
             (&*row.quantity).into(),
             (&*row.scope).into(),
@@ -63,36 +66,40 @@ impl<'a> Entry<'a> {
         )
     }
 
-    fn row(self, run: &Arc<str>) -> Row {
-        let [layer, head, index, probe] = self.3;
+    fn row(self, run: &Arc<str>, analysis: &Arc<str>) -> Row {
+        let [layer, head, index, probe] = self.4;
         Row {
             run: run.clone(),
-            step: self.0,
-            quantity: self.1.into(),
-            scope: self.2.into(),
+            analysis: analysis.clone(),
+            batch: self.0.map(Arc::from),
+            step: self.1,
+            quantity: self.2.into(),
+            scope: self.3.into(),
             layer,
             head,
             index,
             probe,
-            parameter: self.4,
-            value: self.5,
-            uncertainty: self.6,
-            sampling_error: self.7,
-            n: self.8,
-            status: STATUSES.get(usize::from(self.9)).copied().unwrap_or(Status::Unresolved),
+            parameter: self.5,
+            value: self.6,
+            uncertainty: self.7,
+            sampling_error: self.8,
+            n: self.9,
+            status: STATUSES.get(usize::from(self.10)).copied().unwrap_or(Status::Unresolved),
         }
     }
 }
 
 impl<'a> Line<'a> {
     fn new(update: u64, rows: &'a [Row]) -> Self {
-        let run = rows.first().map_or("", |row| &row.run).into();
-        Line { update, run, rows: rows.iter().map(Entry::new).collect() }
+        let first = rows.first();
+        let run = first.map_or("", |row| &row.run).into();
+        let analysis = first.map_or("", |row| &row.analysis).into();
+        Line { update, run, analysis, rows: rows.iter().map(Entry::new).collect() }
     }
 
     fn rows(self) -> impl Iterator<Item = Row> {
-        let run: Arc<str> = self.run.into();
-        self.rows.into_iter().map(move |entry| entry.row(&run))
+        let (run, analysis): (Arc<str>, Arc<str>) = (self.run.into(), self.analysis.into());
+        self.rows.into_iter().map(move |entry| entry.row(&run, &analysis))
     }
 }
 
@@ -232,14 +239,14 @@ fn reports(folder: &Path) -> Result<Vec<(u64, u64, PathBuf)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Origin;
 
     fn rows(update: u64) -> Vec<Row> {
-        let run: Arc<str> = "r".into();
+        let after = Origin::new("r", "adam", format!("{update:08x}"), update);
+        let before = Origin { step: update - 1, ..after.clone() };
         let value = 0.1 * update as f64;
-        vec![
-            Row::new("adam/rms_ratio", value).stamp(&run, update - 1),
-            Row::new("adam/v_mean", value / 3.0).parameter(0.5).uncertainty(1e-300).n(7).stamp(&run, update),
-        ]
+        let state = Row::new("adam/v_mean", value / 3.0).parameter(0.5).uncertainty(1e-300).n(7);
+        vec![Row::new("adam/rms_ratio", value).stamp(&before), state.without_batch().stamp(&after)]
     }
 
     fn all(folder: &Path) -> Vec<Row> {
