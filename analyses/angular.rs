@@ -27,6 +27,7 @@ use crate::optim::{UpdateStatistics, equilibrium, representation_change};
 use crate::row::Row;
 use crate::snapshot::Snapshot;
 use crate::step::{Step, Wanted, sample_tokens};
+use crate::takes::Takes;
 use crate::values::Values;
 
 /// Angles of updates.
@@ -74,6 +75,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "rrc-rows",
         value: "N",
+        takes: Takes::COUNT,
         default: "32",
         repeatable: false,
         help: "Tokens sampled for the relative representation change; 0 is all",
@@ -81,6 +83,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "rrc-every",
         value: "N",
+        takes: Takes::COUNT,
         default: "10",
         repeatable: false,
         help: "In training, updates between representation changes; 0 is off; a checkpoint always has them",

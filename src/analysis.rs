@@ -15,6 +15,7 @@ use crate::row::Row;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::step::{Step, Wanted};
+use crate::takes::Takes;
 use crate::vectors::Vectors;
 
 /// A named number an analysis may report.
@@ -35,6 +36,8 @@ pub struct OptionSpec {
     pub name: &'static str,
     /// What its value is called in `--help`; "" for a switch.
     pub value: &'static str,
+    /// Which values it takes.
+    pub takes: Takes,
     /// The value when it is not given; "" for a switch.
     pub default: &'static str,
     /// Whether it may be given several times.

@@ -21,6 +21,9 @@ impl Device {
         }
     }
 
+    /// What `--device` takes in this build.
+    pub const NAMES: &[&str] = &["flex"];
+
     /// All devices of this build, with a word each.
     pub fn all() -> &'static [(&'static str, &'static str)] {
         &[("flex", "the CPU, in pure Rust")]

@@ -107,7 +107,15 @@ impl Error {
                 "old OpenBLAS builds compute wrong results on new processors; \
                  try again with OPENBLAS_CORETYPE=Haswell in the environment",
             ),
-            Error::Io { .. } | Error::Interrupted => None,
+            Error::Io { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => {
+                    Some("check the path; it starts in the folder the command runs in")
+                }
+                io::ErrorKind::PermissionDenied => Some("check who may read and write there"),
+                io::ErrorKind::StorageFull => Some("make room, then run the same command again"),
+                _ => None,
+            },
+            Error::Interrupted => None,
         }
     }
 }

@@ -72,6 +72,7 @@ pub mod random;
 pub mod row;
 pub mod settings;
 pub mod simd;
+pub mod takes;
 pub mod values;
 pub mod vectors;
 

@@ -47,6 +47,11 @@ impl fmt::Display for DType {
     }
 }
 
+impl DType {
+    /// What `--dtype` takes.
+    pub const NAMES: &[&str] = &["f32", "f64"];
+}
+
 impl FromStr for DType {
     type Err = Error;
 

@@ -31,6 +31,7 @@ use crate::snapshot::Snapshot;
 use crate::stats::radam::Convention;
 use crate::stats::{momentum, radam};
 use crate::step::{Step, Wanted};
+use crate::takes::Takes;
 use crate::values::Values;
 
 /// The state of Adam.
@@ -40,6 +41,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "quantiles",
         value: "LIST",
+        takes: Takes::Numbers("a number from 0 to 1", |level| (0.0..=1.0).contains(&level)),
         default: "0.01,0.25,0.5,0.75,0.99",
         repeatable: false,
         help: "Levels of the quantiles of v",
@@ -47,6 +49,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "quantile-every",
         value: "N",
+        takes: Takes::COUNT,
         default: "10",
         repeatable: false,
         help: "In training, updates between quantiles (and psi_spread); a checkpoint always has them",
@@ -54,6 +57,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "resample",
         value: "R",
+        takes: Takes::Whole("0, or a whole number from 2 to 10000", |r| r <= 10_000 && r != 1),
         default: "0",
         repeatable: false,
         help: "Streams of resampled batches to measure the variance of the adaptive rate with; 0 is off",

@@ -28,6 +28,7 @@ use crate::observer::Observer;
 use crate::row::Row;
 use crate::snapshot::Snapshot;
 use crate::step::{Step, Wanted};
+use crate::takes::Takes;
 
 pub use qk::rows as qk_rows;
 pub use rows::rows;
@@ -100,6 +101,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "collapsed-below",
         value: "SHARE",
+        takes: Takes::SHARE,
         default: "0.05",
         repeatable: false,
         help: "Normalised entropy below which a row of attention has collapsed",
@@ -107,6 +109,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "qk-every",
         value: "N",
+        takes: Takes::COUNT,
         default: "50",
         repeatable: false,
         help: "In training, updates between spectra of W_qᵀ W_k; 0 is off; a checkpoint always has them",
@@ -114,6 +117,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "detail-every",
         value: "N",
+        takes: Takes::COUNT,
         default: "10",
         repeatable: false,
         help: "In training, updates between quantiles and bounds of entropies; a checkpoint always has them",

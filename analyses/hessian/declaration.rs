@@ -1,6 +1,7 @@
 //! What the analysis may report and what it can be told.
 
 use crate::analysis::{OptionSpec, Quantity};
+use crate::takes::Takes;
 
 pub const QUANTITIES: &[Quantity] = &[
     Quantity { name: "loss/mean", unit: "nats", about: "mean cross-entropy over all targets of the batch" },
@@ -105,10 +106,14 @@ pub const QUANTITIES: &[Quantity] = &[
     Quantity { name: "ggn/effective_rank", unit: "", about: "tr G/λ1" },
 ];
 
+/// What `--operator` takes.
+pub const OPERATORS: &[&str] = &["hessian", "ggn", "preconditioned", "preconditioned-next"];
+
 pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "top",
         value: "K",
+        takes: Takes::COUNT,
         default: "5",
         repeatable: false,
         help: "How many of the largest eigenvalues",
@@ -116,6 +121,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "bottom",
         value: "K",
+        takes: Takes::COUNT,
         default: "1",
         repeatable: false,
         help: "How many of the smallest",
@@ -123,6 +129,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "operator",
         value: "NAME",
+        takes: Takes::Word(OPERATORS),
         default: "hessian",
         repeatable: true,
         help: "hessian, ggn, preconditioned or preconditioned-next; may be repeated",
@@ -130,6 +137,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "scope",
         value: "SCOPE",
+        takes: Takes::Text,
         default: "all",
         repeatable: false,
         help: "all, blocks (one per tensor), layers, heads, or a regular expression over parameter names",
@@ -137,6 +145,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "tol",
         value: "TOL",
+        takes: Takes::POSITIVE,
         default: "1e-3",
         repeatable: false,
         help: "Residual, relative to its eigenvalue, at which a pair is converged",
@@ -144,6 +153,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "max-matvecs",
         value: "N",
+        takes: Takes::POSITIVE_COUNT,
         default: "300",
         repeatable: false,
         help: "Products to spend per operator and scope",
@@ -151,6 +161,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "exact",
         value: "",
+        takes: Takes::Nothing,
         default: "",
         repeatable: false,
         help: "Build the matrix and report its whole spectrum (small models and scopes)",
@@ -158,6 +169,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "no-completeness",
         value: "",
+        takes: Takes::Nothing,
         default: "",
         repeatable: false,
         help: "Skip the check that no eigenvalue was missed",
@@ -165,6 +177,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "density",
         value: "",
+        takes: Takes::Nothing,
         default: "",
         repeatable: false,
         help: "Estimate the spectral density by stochastic Lanczos quadrature",
@@ -172,6 +185,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "trace",
         value: "",
+        takes: Takes::Nothing,
         default: "",
         repeatable: false,
         help: "Estimate trace, Frobenius norm and diagonal",
@@ -179,6 +193,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "probes",
         value: "K",
+        takes: Takes::SEVERAL,
         default: "10",
         repeatable: false,
         help: "Random probes of --density and --trace",
@@ -186,6 +201,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "num-matvecs",
         value: "M",
+        takes: Takes::SEVERAL,
         default: "80",
         repeatable: false,
         help: "Lanczos steps of each probe of --density",
@@ -193,6 +209,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "track-tol",
         value: "TOL",
+        takes: Takes::POSITIVE,
         default: "1e-2",
         repeatable: false,
         help: "In training, the relative residual at which the followed eigenvalue is converged",
@@ -200,6 +217,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "track-max-matvecs",
         value: "N",
+        takes: Takes::SEVERAL,
         default: "40",
         repeatable: false,
         help: "In training, products to spend per operator and step",
@@ -207,6 +225,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "track-probes",
         value: "K",
+        takes: Takes::NONE_OR_SEVERAL,
         default: "2",
         repeatable: false,
         help: "In training, random probes for condition/rms, a product each; 0 leaves it out",
@@ -214,6 +233,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "track-guards",
         value: "K",
+        takes: Takes::COUNT,
         default: "3",
         repeatable: false,
         help: "In training, Ritz vectors kept beside the followed one",

@@ -27,6 +27,8 @@ mod job;
 mod traces;
 mod tracking;
 
+pub use declaration::OPERATORS;
+
 use crate::analysis::{Analysis, Opening, OptionSpec, Options, Quantity, StepTracker};
 use crate::error::Result;
 use crate::linalg::{self, Eigenpairs, LinearOperator, Measure, Request, dense};

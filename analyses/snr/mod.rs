@@ -35,6 +35,7 @@ use crate::run::OptimizerState;
 use crate::snapshot::Snapshot;
 use crate::stats::noise::Moments;
 use crate::step::{Step, Wanted};
+use crate::takes::Takes;
 use crate::values::Values;
 use crate::vectors::Vectors;
 
@@ -87,6 +88,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "micro-batches",
         value: "M",
+        takes: Takes::NONE_OR_SEVERAL,
         default: "0",
         repeatable: false,
         help: "Estimate φ from M micro-batches too; M divides the batch; training takes those of the step",
@@ -94,6 +96,7 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "no-curvature",
         value: "",
+        takes: Takes::Nothing,
         default: "",
         repeatable: false,
         help: "Skip the noise scale that takes products with the Hessian",

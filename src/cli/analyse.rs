@@ -20,8 +20,6 @@ use crate::run;
 use crate::settings::Settings;
 use crate::snapshot::{Hints, Snapshot};
 
-/// Folder of prepared datasets.
-pub const DATASETS: &str = "datasets";
 /// Rows a table shows; the report has them all.
 const SHOWN: usize = 40;
 
@@ -35,7 +33,7 @@ pub fn command(analysis: &'static dyn Analysis) -> Command {
             (value, repeatable) => arg
                 .value_name(value)
                 .default_value(option.default)
-                .allow_negative_numbers(true)
+                .value_parser(move |text: &str| option.takes.check(text).map(|()| text.to_string()))
                 .action(if repeatable { ArgAction::Append } else { ArgAction::Set }),
         })
     });

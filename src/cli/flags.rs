@@ -1,11 +1,13 @@
 //! Flags that several commands share.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 
+use super::steps::Steps;
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::takes::{Refusal, Takes};
 use crate::values::DType;
 
 /// Sequences an analysis measures on by default.
@@ -15,7 +17,7 @@ pub const DEFAULT_BATCH_SIZE: usize = 8;
 #[derive(Args, Debug, Clone)]
 pub struct Everywhere {
     /// Threads to use [default: all processors]
-    #[arg(long, value_name = "N", global = true, help_heading = "General")]
+    #[arg(long, value_name = "N", global = true, value_parser = whole::<usize>(THREADS), help_heading = "General")]
     pub threads: Option<usize>,
     /// Print errors only
     #[arg(short, long, global = true, help_heading = "General")]
@@ -29,13 +31,13 @@ pub struct Everywhere {
 #[derive(Args, Debug, Clone)]
 pub struct Computing {
     /// Seed of everything random
-    #[arg(long, value_name = "N", default_value_t = 1337, help_heading = "Computing")]
+    #[arg(long, value_name = "N", default_value_t = 1337, value_parser = whole::<u64>(Takes::WHOLE), help_heading = "Computing")]
     pub seed: u64,
     /// Precision of the model and of all vectors: f32 or f64
-    #[arg(long, default_value = "f32", value_parser = parse::<DType>, help_heading = "Computing")]
+    #[arg(long, default_value = "f32", value_parser = word::<DType>(DType::NAMES), help_heading = "Computing")]
     pub dtype: DType,
     /// Where to compute; `warmlab list` names the devices of this build
-    #[arg(long, default_value = "flex", value_parser = parse::<Device>, help_heading = "Computing")]
+    #[arg(long, default_value = "flex", value_parser = word::<Device>(Device::NAMES), help_heading = "Computing")]
     pub device: Device,
 }
 
@@ -48,16 +50,16 @@ pub struct Measuring {
     /// The run that has the step; without --ckpt, every checkpoint of it is measured
     #[arg(long, value_name = "DIR", help_heading = "Input")]
     pub run: Option<PathBuf>,
-    /// Of --run's checkpoints, only these steps, such as 1,10,100
+    /// Of --run's checkpoints, only these steps, such as 1,5,10-20
     #[arg(
         long,
         value_name = "LIST",
-        value_delimiter = ',',
+        value_parser = Steps::from_str,
         requires = "run",
         conflicts_with = "ckpt",
         help_heading = "Input"
     )]
-    pub steps: Vec<u64>,
+    pub steps: Option<Steps>,
     /// Leave out checkpoints of --run whose report is there already (same checkpoint, batches and options)
     #[arg(long, requires = "run", conflicts_with = "ckpt", help_heading = "Input")]
     pub resume: bool,
@@ -68,19 +70,19 @@ pub struct Measuring {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "batch_size", "block_size"], help_heading = "Input")]
     pub batch: Option<PathBuf>,
     /// Sequences to measure on [default: 8]
-    #[arg(long, value_name = "B", help_heading = "Input")]
+    #[arg(long, value_name = "B", value_parser = whole::<usize>(Takes::POSITIVE_COUNT), help_heading = "Input")]
     pub batch_size: Option<usize>,
     /// Tokens per sequence [default: the checkpoint's]
-    #[arg(long, value_name = "T", help_heading = "Input")]
+    #[arg(long, value_name = "T", value_parser = whole::<usize>(Takes::POSITIVE_COUNT), help_heading = "Input")]
     pub block_size: Option<usize>,
     /// How sequences are chosen: the first ones in order, or at random offsets
-    #[arg(long, default_value = "sequential", value_parser = ["sequential", "random"], help_heading = "Input")]
+    #[arg(long, default_value = "sequential", value_parser = word::<String>(&["sequential", "random"]), help_heading = "Input")]
     pub sampling: String,
     /// Measure on R batches, one after the other in the data, and report means with their errors over batches
-    #[arg(long, value_name = "R", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "batch", help_heading = "Input")]
+    #[arg(long, value_name = "R", default_value_t = 1, value_parser = whole::<u64>(Takes::POSITIVE_COUNT), conflicts_with = "batch", help_heading = "Input")]
     pub repeat_batches: u64,
     /// Sequences computed at a time [default: as many as fit]
-    #[arg(long, value_name = "B", help_heading = "Computing")]
+    #[arg(long, value_name = "B", value_parser = whole::<usize>(Takes::POSITIVE_COUNT), help_heading = "Computing")]
     pub micro_batch: Option<usize>,
     /// Memory that may be used, such as 8GiB [default: three quarters of what is free]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Computing")]
@@ -89,23 +91,40 @@ pub struct Measuring {
     #[arg(long, value_name = "DIR", default_value = "reports", help_heading = "Output")]
     pub out: PathBuf,
     /// What to print: table, json or csv
-    #[arg(long, default_value = "table", value_parser = ["table", "json", "csv"], help_heading = "Output")]
+    #[arg(long, default_value = "table", value_parser = word::<String>(&["table", "json", "csv"]), help_heading = "Output")]
     pub format: String,
     /// Exit with 0 even where something is unconverged or unresolved
     #[arg(long, help_heading = "Output")]
     pub allow_unconverged: bool,
 }
 
-/// A value parser over `FromStr`, with the hint in the message.
-fn parse<T: std::str::FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
-    text.parse().map_err(|e: Error| match e.hint() {
-        Some(hint) => format!("{e}; {hint}"),
-        None => e.to_string(),
-    })
+const THREADS: Takes = Takes::Whole("a whole number from 1 to 1024", |n| (1..=1024).contains(&n));
+
+/// A value parser of whole numbers.
+pub fn whole<T: TryFrom<u64>>(takes: Takes) -> impl Fn(&str) -> Result<T, Refusal> + Clone {
+    move |text| {
+        let number = takes.whole(text)?;
+        T::try_from(number).map_err(|_| Refusal { problem: "is too large".into(), instead: None })
+    }
+}
+
+/// A value parser of numbers.
+pub fn real(takes: Takes) -> impl Fn(&str) -> Result<f64, Refusal> + Clone {
+    move |text| takes.number(text)
+}
+
+/// A value parser of a closed list of words.
+pub fn word<T: FromStr>(words: &'static [&'static str]) -> impl Fn(&str) -> Result<T, Refusal> + Clone {
+    move |text| {
+        Takes::Word(words).check(text)?;
+        text.parse().map_err(|_| Refusal::word(text, words.iter().copied()))
+    }
 }
 
 /// "8GiB", "500MB", "1073741824".
-pub fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
+pub fn parse_bytes(text: &str) -> Result<u64, Refusal> {
+    let refuse =
+        || Refusal { problem: "is not an amount of memory such as 8GiB or 500MB".into(), instead: None };
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor = match unit.trim().to_ascii_lowercase().as_str() {
@@ -117,25 +136,18 @@ pub fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
         "g" | "gb" => 1e9,
         "gib" => 1073741824.0,
         "tib" => 1099511627776.0,
-        _ => return Err(format!("`{unit}` is no unit of memory; use GiB, MiB or KiB")),
+        _ => return Err(refuse()),
     };
     match number.parse::<f64>() {
         Ok(number) if number > 0.0 => Ok((number * factor) as u64),
-        _ => Err(format!("`{text}` is no amount of memory; write it as 8GiB")),
+        _ => Err(refuse()),
     }
 }
 
 impl Measuring {
     /// The batch size, at least 1.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for 0.
-    pub fn batch_size(&self) -> Result<usize> {
-        match self.batch_size {
-            Some(0) => Err(Error::usage("--batch-size 0 holds no sequence")),
-            Some(size) => Ok(size),
-            None => Ok(DEFAULT_BATCH_SIZE),
-        }
+    pub fn batch_size(&self) -> usize {
+        self.batch_size.unwrap_or(DEFAULT_BATCH_SIZE)
     }
 }
 

@@ -5,13 +5,16 @@
 
 mod analyse;
 mod data;
+mod datasets;
 mod fault;
 mod flags;
 mod inspect;
 mod list;
 mod meta;
+mod refusal;
 mod report;
 mod resources;
+mod steps;
 mod targets;
 mod terminal;
 mod track;
@@ -19,7 +22,8 @@ mod train;
 
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, Command, FromArgMatches, Subcommand};
 
 use crate::allocator;
 use crate::analyses::ANALYSES;
@@ -56,14 +60,10 @@ pub fn main() -> ExitCode {
 }
 
 fn parse_and_run() -> ExitCode {
-    let matches = match command().try_get_matches() {
+    let command = command();
+    let matches = match command.clone().try_get_matches() {
         Ok(matches) => matches,
-        Err(error) => {
-            // help and version are data; a broken pipe while printing them is no failure
-            let code = if error.use_stderr() { 2 } else { 0 };
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(error) => return unparsed(&error, &command),
     };
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(2) };
     if let Err(error) = resources::set_threads(matches) {
@@ -73,6 +73,25 @@ fn parse_and_run() -> ExitCode {
     // on a thread of the pool: it shares its work by letting the others take of it, where a thread outside
     // would fall asleep at each kernel and be woken after it
     rayon::scope(|_| answer(name, matches))
+}
+
+/// Prints help and versions, which are data, or says what the arguments lack.
+fn unparsed(error: &clap::Error, command: &Command) -> ExitCode {
+    // a broken pipe while printing is no failure
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+        _ => {
+            terminal::error(&refusal::refusal(error, command));
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// Runs the command and says how it ended.
@@ -92,7 +111,7 @@ fn command() -> Command {
     let command = ANALYSES
         .iter()
         .fold(Command::new("warmlab"), |c, analysis| c.subcommand(analyse::command(*analysis)));
-    Builtin::augment_subcommands(command)
+    let command = Builtin::augment_subcommands(command)
         .version(env!("CARGO_PKG_VERSION"))
         .about("Measures what makes the first few hundred steps of training a GPT dangerous")
         .after_help(
@@ -101,7 +120,14 @@ fn command() -> Command {
         )
         .args_override_self(true)
         .subcommand_required(true)
-        .arg_required_else_help(true)
+        .arg_required_else_help(true);
+    // -1 is a value, and refused as one, not a flag that is not known
+    let negative = |arg: Arg| {
+        let takes_value = arg.get_action().takes_values();
+        if takes_value { arg.allow_negative_numbers(true) } else { arg }
+    };
+    let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_string()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, |c| c.mut_args(negative)))
 }
 
 fn run(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Result<Outcome> {

@@ -6,11 +6,13 @@ use clap::Args;
 
 use super::Outcome;
 use super::flags::Everywhere;
+use super::targets::RUNS;
 use super::terminal::Terminal;
 use crate::error::{Error, IoContext, Result};
 use crate::files;
 use crate::report::{self, Column, Sources};
 use crate::row::{Origin, Row};
+use crate::run;
 use crate::train::StepLog;
 
 /// Put runs side by side, step by step, as a table and as one HTML page
@@ -57,7 +59,7 @@ impl Report {
     pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
         let _ = &self.everywhere;
         let (mut rows, mut sources, mut names) = (Vec::new(), Sources::new(), Vec::new());
-        for run in &self.runs {
+        for run in &self.folders(terminal)? {
             let name = run_name(run)?;
             let measured = measured(&self.out.join(&name), &mut sources)?;
             let trained = trained(run, &name, &mut sources)?;
@@ -80,6 +82,37 @@ impl Report {
         terminal.say(&format!("the page: {}", path.display()));
         Ok(Outcome::Done)
     }
+
+    /// The runs that were named: each by its folder or its name, and all of a folder of runs.
+    fn folders(&self, terminal: &Terminal) -> Result<Vec<PathBuf>> {
+        let mut folders = Vec::new();
+        for named in &self.runs {
+            match run::folder(named, Path::new(RUNS)) {
+                Ok(folder) => folders.push(folder),
+                Err(error) => {
+                    let inner = run::within(named);
+                    if inner.is_empty() {
+                        folders.push(reported(named, &self.out).ok_or(error)?);
+                        continue;
+                    }
+                    terminal.say(&format!(
+                        "`{}` is a folder of {} runs: all are shown",
+                        named.display(),
+                        inner.len()
+                    ));
+                    folders.extend(inner);
+                }
+            }
+        }
+        Ok(folders)
+    }
+}
+
+/// A folder of reports stands for its run; the run itself may be gone.
+fn reported(named: &Path, out: &Path) -> Option<PathBuf> {
+    let name = named.file_name()?;
+    let run = Path::new(RUNS).join(name);
+    out.join(name).is_dir().then(|| if run.is_dir() { run } else { named.into() })
 }
 
 /// The run's name is its folder's.

@@ -7,12 +7,9 @@ use crate::error::{Error, Result};
 /// Sets the number of threads of rayon, first of all: every kernel uses it, and LAPACK takes as many.
 ///
 /// # Errors
-/// [`Error::Usage`] for 0 threads.
+/// [`Error::Usage`] where the system has not so many.
 pub fn set_threads(matches: &ArgMatches) -> Result<()> {
     let asked = matches.try_get_one::<usize>("threads").ok().flatten().copied();
-    if asked == Some(0) {
-        return Err(Error::usage_hint("--threads 0 leaves nobody to compute", "use --threads 1 or more"));
-    }
     let threads = asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

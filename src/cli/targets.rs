@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::analyse::DATASETS;
+use super::datasets;
 use super::flags::{Computing, Measuring};
 use super::terminal::Terminal;
 use crate::data::{self, Batch, Corpus, Split, sampling};
@@ -12,7 +12,7 @@ use crate::run::{self, Checkpoint};
 use crate::train::TrainConfig;
 
 /// Folder of runs when none is named.
-const RUNS: &str = "runs";
+pub const RUNS: &str = "runs";
 
 /// A checkpoint to measure.
 pub struct Target {
@@ -27,7 +27,8 @@ pub struct Target {
 /// # Errors
 /// Where there are none.
 pub fn targets(measuring: &Measuring, terminal: &Terminal) -> Result<Vec<Target>> {
-    let run = measuring.run.as_deref();
+    let run = measuring.run.as_deref().map(|run| run::folder(run, Path::new(RUNS))).transpose()?;
+    let run = run.as_deref();
     if let Some(text) = &measuring.ckpt {
         let found = run::find(text, run, Path::new(RUNS))?;
         if let (Some(found), None) = (&found.run, run) {
@@ -38,26 +39,24 @@ pub fn targets(measuring: &Measuring, terminal: &Terminal) -> Result<Vec<Target>
     let Some(run) = run else {
         return Err(Error::usage_hint(
             "nothing to measure was named",
-            "use --ckpt PATH, --ckpt step_N, or --run DIR",
+            "use --ckpt PATH, --ckpt step_N, or --run runs/NAME",
         ));
     };
-    if !run.is_dir() {
-        return Err(Error::usage(format!("run `{}` does not exist", run.display())));
-    }
     let mut checkpoints = run::checkpoints(run)?;
-    if let Some(missing) = measuring.steps.iter().find(|s| !checkpoints.iter().any(|(step, _)| step == *s)) {
-        let known: Vec<String> = checkpoints.iter().map(|(step, _)| step.to_string()).collect();
+    if checkpoints.is_empty() {
         return Err(Error::file_hint(
             run,
-            format!("has no checkpoint of step {missing}"),
-            format!("it has {}", known.join(", ")),
+            "holds no checkpoints",
+            "they lie in RUN/checkpoints/step_N, or are RUN/ckpt.pt, RUN/ckpt_N.pt or RUN/checkpoint-N",
         ));
     }
-    if !measuring.steps.is_empty() {
-        checkpoints.retain(|(step, _)| measuring.steps.contains(step));
-    }
-    if checkpoints.is_empty() {
-        return Err(Error::file(run, "holds no checkpoints"));
+    if let Some(steps) = &measuring.steps {
+        let known: Vec<u64> = checkpoints.iter().map(|(step, _)| *step).collect();
+        if let Some(missing) = steps.without(&known) {
+            let problem = format!("has no checkpoint of {missing}");
+            return Err(Error::file_hint(run, problem, run::available(run)?));
+        }
+        checkpoints.retain(|(step, _)| steps.contains(*step));
     }
     Ok(checkpoints.into_iter().map(|(_, path)| Target { path, run: Some(run.into()) }).collect())
 }
@@ -89,16 +88,17 @@ pub fn batches(
             )
         })?,
     };
-    let corpus = Corpus::open(&name, Path::new(DATASETS))?;
+    let corpus = Corpus::open(&name, &datasets::places())?;
     let tokens = corpus.tokens(Split::Val);
     let seq = measuring.block_size.unwrap_or(checkpoint.config.block_size);
-    let batch_size = measuring.batch_size()?;
-    if seq == 0 || seq > checkpoint.config.block_size {
-        return Err(Error::usage(format!(
-            "--block-size {seq} must be between 1 and the checkpoint's {}",
-            checkpoint.config.block_size
-        )));
+    let batch_size = measuring.batch_size();
+    if seq > checkpoint.config.block_size {
+        return Err(Error::usage_hint(
+            format!("--block-size {seq} is longer than the checkpoint's {}", checkpoint.config.block_size),
+            "use that or less, or leave it out",
+        ));
     }
+    enough_memory(batch_size.saturating_mul(seq).saturating_mul(measuring.repeat_batches as usize))?;
     let order = if measuring.sampling == "random" { "random" } else { "the first" };
     let batch = |i: u64| -> Result<Batch> {
         let batch = if measuring.sampling == "random" {
@@ -116,6 +116,19 @@ pub fn batches(
         count => format!("{count} batches of "),
     };
     Ok((batches, format!("{count}{order} {batch_size} sequences of {seq} tokens of {name}")))
+}
+
+/// Tokens of all batches together: more would fill the memory before the first number.
+const MOST_TOKENS: usize = 1 << 28;
+
+fn enough_memory(tokens: usize) -> Result<()> {
+    if tokens <= MOST_TOKENS {
+        return Ok(());
+    }
+    Err(Error::usage_hint(
+        format!("the batches hold {tokens} tokens, more than {MOST_TOKENS}"),
+        "use a smaller --batch-size or --repeat-batches",
+    ))
 }
 
 /// The data of run.toml, for a checkpoint of a run of ours.

@@ -110,10 +110,7 @@ impl Terminal {
     /// An error with its hint.
     pub fn error(&self, error: &Error) {
         self.finish();
-        self.above_the_bar(&paint("error", AnsiColor::Red, &error.to_string()));
-        if let Some(hint) = error.hint() {
-            self.above_the_bar(&paint("hint", AnsiColor::Cyan, hint));
-        }
+        self::error(error);
     }
 
     fn above_the_bar(&self, text: &str) {
@@ -147,6 +144,15 @@ impl Terminal {
             other => other.at("write", "standard output"),
         }
     }
+}
+
+/// An error with its hint on stderr, which may be closed: there is nobody to tell.
+pub fn error(error: &Error) {
+    let mut text = paint("error", AnsiColor::Red, &error.to_string());
+    if let Some(hint) = error.hint() {
+        text += &paint("hint", AnsiColor::Cyan, hint);
+    }
+    let _ = anstream::stderr().write_all(text.as_bytes());
 }
 
 /// A word in its colour, and what it announces.

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 
-use super::flags::DEFAULT_BATCH_SIZE;
+use super::flags::{DEFAULT_BATCH_SIZE, whole};
+use super::steps::Steps;
 use super::{meta, resources};
 use crate::analyses::ANALYSES;
+use crate::analyses::hessian::OPERATORS;
 use crate::analysis::{Analysis, Opening, Options};
 use crate::data::{Batch, Corpus, Split, sampling};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
+use crate::takes::{Refusal, Takes, nearest, or};
 use crate::track::{Tracker, Tracking};
 use crate::train::{Cadence, Tracked, TrainConfig};
-
-/// Operators of the hessian analysis that may be named as analyses.
-const OPERATORS: [&str; 4] = ["hessian", "ggn", "preconditioned", "preconditioned-next"];
 
 /// Measurements at training steps.
 #[derive(Args)]
@@ -28,30 +29,31 @@ pub struct Track {
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Tracking")]
     track: Vec<String>,
     /// Track every Nth update; 0 is off
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Tracking")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>(Takes::COUNT), help_heading = "Tracking")]
     every: u64,
     /// Track every update up to this one [default: 2/(1-beta2), the updates Adam's second moment needs]
-    #[arg(long, value_name = "N", help_heading = "Tracking")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(Takes::COUNT), help_heading = "Tracking")]
     track_early: Option<u64>,
-    /// Track these updates too, such as 5,10,50
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Tracking")]
-    track_at: Vec<u64>,
+    /// Track these updates too, such as 5,10,50-60
+    #[arg(long, value_name = "LIST", value_parser = Steps::from_str, help_heading = "Tracking")]
+    track_at: Option<Steps>,
     /// Folder for reports of tracked steps
     #[arg(long, value_name = "DIR", default_value = "reports", help_heading = "Tracking")]
     out: PathBuf,
 }
 
 impl Track {
-    /// The flags as settings of a run.
+    /// The flags as settings of a run of `last` updates.
     ///
     /// # Errors
     /// [`Error::Usage`] for an analysis that cannot track, or a key it does not have.
-    pub fn tracked(&self, beta2: f64) -> Result<Vec<Tracked>> {
+    pub fn tracked(&self, beta2: f64, last: u64) -> Result<Vec<Tracked>> {
         let early = self.track_early.unwrap_or((2.0 / (1.0 - beta2)).round() as u64);
-        let cadence = Cadence { early, every: self.every, at: self.track_at.clone() };
+        let at = self.track_at.as_ref().map_or_else(Vec::new, |steps| steps.up_to(last));
+        let cadence = Cadence { early, every: self.every, at };
         let mut all: Vec<Tracked> = Vec::new();
         for text in &self.track {
-            let tracked = parse(text, &cadence)?;
+            let tracked = parse(text, &cadence, last)?;
             match all.iter_mut().find(|other| other.analysis == tracked.analysis) {
                 Some(other) => join(other, tracked)?,
                 None => all.push(tracked),
@@ -139,16 +141,20 @@ fn join(first: &mut Tracked, second: Tracked) -> Result<()> {
 fn analysis(name: &str) -> Result<&'static dyn Analysis> {
     let able = || ANALYSES.iter().filter(|analysis| analysis.tracks());
     able().find(|analysis| analysis.name() == name).copied().ok_or_else(|| {
-        let names: Vec<&str> = able().map(|analysis| analysis.name()).collect();
-        Error::usage_hint(
-            format!("`{name}` cannot be measured at training steps"),
-            format!("--track takes {} and the operators {}", names.join(", "), OPERATORS.join(", ")),
-        )
+        let others = OPERATORS.iter().copied().filter(|operator| *operator != "hessian");
+        let names: Vec<&str> = able().map(|analysis| analysis.name()).chain(others).collect();
+        if ANALYSES.iter().any(|analysis| analysis.name() == name) {
+            return Error::usage_hint(
+                format!("--track `{name}` cannot be measured at training steps"),
+                format!("--track takes {}; checkpoints are measured with warmlab {name}", or(names)),
+            );
+        }
+        Refusal::word(name, names.iter().copied()).of("--track", name, "`warmlab train --help` explains it")
     })
 }
 
 /// NAME[:KEY=VALUE]...
-fn parse(text: &str, cadence: &Cadence) -> Result<Tracked> {
+fn parse(text: &str, cadence: &Cadence, last: u64) -> Result<Tracked> {
     let mut parts = text.split(':');
     let name = parts.next().unwrap_or_default();
     let mut cadence = cadence.clone();
@@ -163,25 +169,31 @@ fn parse(text: &str, cadence: &Cadence) -> Result<Tracked> {
         let (key, value) = part.split_once('=').ok_or_else(|| {
             Error::usage_hint(format!("`{part}` is no setting"), format!("write it as {part}=VALUE"))
         })?;
-        let number =
-            || value.parse().map_err(|_| Error::usage(format!("`{part}`: `{value}` is not a whole number")));
+        let refuse = |refusal: Refusal| {
+            let what = format!("--track {}: {key}", analysis.name());
+            refusal.of(&what, value, "`warmlab train --help` explains it")
+        };
         match key {
-            "every" => cadence.every = number()?,
-            "early" => cadence.early = number()?,
+            "every" => cadence.every = Takes::COUNT.whole(value).map_err(refuse)?,
+            "early" => cadence.early = Takes::COUNT.whole(value).map_err(refuse)?,
             "at" => {
-                let list: Option<Vec<u64>> = value.split('+').map(|step| step.parse().ok()).collect();
-                cadence.at =
-                    list.ok_or_else(|| Error::usage(format!("`{part}` is no list such as 1+5+10")))?;
-            }
-            _ if analysis.options().iter().any(|option| option.name == key) => {
-                options.insert(key.to_string(), value.to_string());
+                // commas stand between analyses
+                let steps: Steps = value.replace('+', ",").parse().map_err(refuse)?;
+                cadence.at = steps.up_to(last);
             }
             _ => {
-                let names: Vec<&str> = analysis.options().iter().map(|option| option.name).collect();
-                return Err(Error::usage_hint(
-                    format!("`{}` has no setting `{key}`", analysis.name()),
-                    format!("it has every, early, at, {}", names.join(", ")),
-                ));
+                let Some(option) = analysis.options().iter().find(|option| option.name == key) else {
+                    let own = analysis.options().iter().map(|option| option.name);
+                    let names: Vec<&str> = ["every", "early", "at"].into_iter().chain(own).collect();
+                    let near =
+                        nearest(key, names.iter().copied()).map(|near| format!("did you mean {near}?"));
+                    return Err(Error::usage_hint(
+                        format!("--track {}: there is no setting `{key}`", analysis.name()),
+                        near.unwrap_or_else(|| format!("it has {}", or(names))),
+                    ));
+                };
+                value.split('|').try_for_each(|value| option.takes.check(value)).map_err(refuse)?;
+                options.insert(key.to_string(), value.to_string());
             }
         }
     }
@@ -195,11 +207,11 @@ mod tests {
     #[test]
     fn settings_of_one_analysis_are_its_own() {
         let common = Cadence { early: 40, every: 1, at: vec![] };
-        let tracked = parse("angular:every=5:at=1+7:rrc-rows=8", &common).expect("parsed");
-        assert_eq!(tracked.cadence, Cadence { early: 40, every: 5, at: vec![1, 7] });
+        let tracked = parse("angular:every=5:at=1+7-9:rrc-rows=8", &common, 8).expect("parsed");
+        assert_eq!(tracked.cadence, Cadence { early: 40, every: 5, at: vec![1, 7, 8] });
         assert_eq!(tracked.options["rrc-rows"], "8");
         for bad in ["sharpness", "adam:every", "adam:every=x", "adam:rrc-rows=8", "adam:at=1+b", ""] {
-            assert!(parse(bad, &common).is_err(), "{bad}");
+            assert!(parse(bad, &common, 8).is_err(), "{bad}");
         }
     }
 
@@ -207,7 +219,7 @@ mod tests {
     fn operators_are_tracked_together() {
         let common = Cadence { early: 40, every: 1, at: vec![] };
         let joined = |texts: &[&str]| {
-            let mut all = texts.iter().map(|text| parse(text, &common).expect("parsed"));
+            let mut all = texts.iter().map(|text| parse(text, &common, 8).expect("parsed"));
             let mut first = all.next().expect("one");
             all.try_for_each(|next| join(&mut first, next)).map(|()| first)
         };

@@ -1,12 +1,15 @@
 //! `warmlab train`.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 
 use super::Outcome;
-use super::analyse::DATASETS;
-use super::flags::{Computing, Everywhere};
+use super::datasets;
+use super::flags::{Computing, Everywhere, real, whole, word};
+use super::steps::Steps;
+use super::targets::RUNS;
 use super::terminal::Terminal;
 use super::track::Track;
 use crate::config::{Activation, GptConfig};
@@ -15,9 +18,14 @@ use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::optim::Hyperparameters;
 use crate::report::with_uncertainty;
+use crate::run;
 use crate::schedule::WarmupCosine;
 use crate::stats;
+use crate::takes::Takes;
 use crate::train::{Ended, Saves, StepLog, TrainConfig, Trainer};
+
+/// A factor between saves.
+const GROWTH: Takes = Takes::Number("a number of at least 1", |x| x >= 1.0);
 
 /// Train a GPT, saving what is needed to measure it
 #[derive(Args)]
@@ -36,86 +44,86 @@ pub struct Train {
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with = "name")]
     resume: Option<PathBuf>,
     /// Updates
-    #[arg(long, default_value_t = 500, help_heading = "Run")]
+    #[arg(long, value_parser = whole::<u64>(Takes::POSITIVE_COUNT), default_value_t = 500, help_heading = "Run")]
     steps: u64,
     /// Updates between evaluations on the validation split (saved steps are evaluated too); 0 is off
-    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Run")]
+    #[arg(long, value_parser = whole::<u64>(Takes::COUNT), value_name = "N", default_value_t = 100, help_heading = "Run")]
     eval_every: u64,
     /// Sequences an evaluation reads
-    #[arg(long, value_name = "B", default_value_t = 64, help_heading = "Run")]
+    #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), value_name = "B", default_value_t = 64, help_heading = "Run")]
     eval_sequences: usize,
 
     /// Transformer blocks
-    #[arg(long, default_value_t = 4, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), default_value_t = 4, help_heading = "Model")]
     n_layer: usize,
     /// Attention heads per block
-    #[arg(long, default_value_t = 4, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), default_value_t = 4, help_heading = "Model")]
     n_head: usize,
     /// Width
-    #[arg(long, default_value_t = 128, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), default_value_t = 128, help_heading = "Model")]
     n_embd: usize,
     /// Tokens per sequence
-    #[arg(long, default_value_t = 64, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), default_value_t = 64, help_heading = "Model")]
     block_size: usize,
     /// Token ids are below this [default: the data's vocabulary]
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), help_heading = "Model")]
     vocab_size: Option<usize>,
     /// Give linear layers and norms biases
     #[arg(long, help_heading = "Model")]
     bias: bool,
     /// Nonlinearity: gelu (exact) or gelu_tanh
-    #[arg(long, default_value = "gelu", value_parser = ["gelu", "gelu_tanh"], help_heading = "Model")]
+    #[arg(long, default_value = "gelu", value_parser = word::<String>(&["gelu", "gelu_tanh"]), help_heading = "Model")]
     activation: String,
     /// Give the LM head a matrix of its own
     #[arg(long, help_heading = "Model")]
     untied: bool,
 
     /// Largest learning rate
-    #[arg(long, value_name = "LR", default_value_t = 1e-3, help_heading = "Optimizer")]
+    #[arg(long, value_parser = real(Takes::NOT_NEGATIVE), value_name = "LR", default_value_t = 1e-3, help_heading = "Optimizer")]
     learning_rate: f64,
     /// Updates of linear warmup
-    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Optimizer")]
+    #[arg(long, value_parser = whole::<u64>(Takes::COUNT), value_name = "N", default_value_t = 100, help_heading = "Optimizer")]
     warmup: u64,
     /// Update at which the cosine reaches its floor [default: --steps]
-    #[arg(long, value_name = "N", help_heading = "Optimizer")]
+    #[arg(long, value_parser = whole::<u64>(Takes::COUNT), value_name = "N", help_heading = "Optimizer")]
     lr_decay_steps: Option<u64>,
     /// The cosine's floor [default: a tenth of --learning-rate]
-    #[arg(long, value_name = "LR", help_heading = "Optimizer")]
+    #[arg(long, value_parser = real(Takes::NOT_NEGATIVE), value_name = "LR", help_heading = "Optimizer")]
     min_lr: Option<f64>,
     /// Sequences per micro-batch
-    #[arg(long, value_name = "B", default_value_t = 12, help_heading = "Optimizer")]
+    #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), value_name = "B", default_value_t = 12, help_heading = "Optimizer")]
     batch_size: usize,
     /// Micro-batches per update
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Optimizer")]
+    #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), value_name = "N", default_value_t = 1, help_heading = "Optimizer")]
     grad_accumulation: usize,
     /// Decay of Adam's first moment
-    #[arg(long, default_value_t = 0.9, help_heading = "Optimizer")]
+    #[arg(long, value_parser = real(Takes::BELOW_ONE), default_value_t = 0.9, help_heading = "Optimizer")]
     beta1: f64,
     /// Decay of Adam's second moment
-    #[arg(long, default_value_t = 0.95, help_heading = "Optimizer")]
+    #[arg(long, value_parser = real(Takes::BELOW_ONE), default_value_t = 0.95, help_heading = "Optimizer")]
     beta2: f64,
     /// Added to the root of Adam's second moment
-    #[arg(long, default_value_t = 1e-8, help_heading = "Optimizer")]
+    #[arg(long, value_parser = real(Takes::BELOW_ONE), default_value_t = 1e-8, help_heading = "Optimizer")]
     eps: f64,
     /// Decoupled decay of matrices
-    #[arg(long, default_value_t = 0.1, help_heading = "Optimizer")]
+    #[arg(long, value_parser = real(Takes::NOT_NEGATIVE), default_value_t = 0.1, help_heading = "Optimizer")]
     weight_decay: f64,
     /// Gradient norm above which it is scaled down; 0 is off
-    #[arg(long, default_value_t = 1.0, help_heading = "Optimizer")]
+    #[arg(long, value_parser = real(Takes::NOT_NEGATIVE), default_value_t = 1.0, help_heading = "Optimizer")]
     grad_clip: f64,
 
     /// Save every step up to this one
-    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Checkpoints")]
+    #[arg(long, value_parser = whole::<u64>(Takes::COUNT), value_name = "N", default_value_t = 2, help_heading = "Checkpoints")]
     save_early: u64,
     /// After that, save each time the step has grown by this factor; 1 is off
-    #[arg(long, value_name = "FACTOR", default_value_t = 2.0, help_heading = "Checkpoints")]
+    #[arg(long, value_parser = real(GROWTH), value_name = "FACTOR", default_value_t = 2.0, help_heading = "Checkpoints")]
     save_growth: f64,
     /// Save every N steps; 0 is off
-    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Checkpoints")]
+    #[arg(long, value_parser = whole::<u64>(Takes::COUNT), value_name = "N", default_value_t = 100, help_heading = "Checkpoints")]
     save_every: u64,
-    /// Save these steps too, such as 5,10,50
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Checkpoints")]
-    save_at: Vec<u64>,
+    /// Save these steps too, such as 5,10,50-60
+    #[arg(long, value_name = "LIST", value_parser = Steps::from_str, help_heading = "Checkpoints")]
+    save_at: Option<Steps>,
 
     #[command(flatten)]
     track: Track,
@@ -130,10 +138,14 @@ impl Train {
     pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
         let _ = &self.everywhere;
         let (folder, config) = match &self.resume {
-            Some(folder) => (folder.clone(), TrainConfig::read(&folder.join("run.toml"))?),
+            Some(named) => {
+                let folder = run::folder(named, Path::new(RUNS))?;
+                let config = TrainConfig::read(&folder.join("run.toml"))?;
+                (folder, config)
+            }
             None => (self.fresh_folder()?, self.config()?),
         };
-        let corpus = Corpus::open(&config.data, Path::new(DATASETS))?;
+        let corpus = Corpus::open(&config.data, &datasets::places())?.to_train_on()?;
         let last = config.steps;
         let n = config.model.num_parameters();
         let tokens = config.batch_size * config.grad_accumulation * config.model.block_size;
@@ -183,7 +195,7 @@ impl Train {
     }
 
     fn fresh_folder(&self) -> Result<PathBuf> {
-        let runs = Path::new("runs");
+        let runs = Path::new(RUNS);
         let Some(name) = &self.name else {
             let free = (1..).map(|i| runs.join(format!("run-{i}"))).find(|folder| !folder.exists());
             return Ok(free.expect("some number is free"));
@@ -207,7 +219,7 @@ impl Train {
     }
 
     fn config(&self) -> Result<TrainConfig> {
-        let corpus = Corpus::open(&self.data, Path::new(DATASETS))?;
+        let corpus = Corpus::open(&self.data, &datasets::places())?.to_train_on()?;
         let vocab_size = self.vocab_size.or(corpus.vocab_size).ok_or_else(|| {
             Error::usage_hint(
                 format!("`{}` does not say how large its vocabulary is", self.data),
@@ -253,9 +265,9 @@ impl Train {
                 early: self.save_early,
                 growth: self.save_growth,
                 every: self.save_every,
-                at: self.save_at.clone(),
+                at: self.save_at.as_ref().map_or_else(Vec::new, |steps| steps.up_to(self.steps)),
             },
-            track: self.track.tracked(self.beta2)?,
+            track: self.track.tracked(self.beta2, self.steps)?,
         };
         config.validate()?;
         Ok(config)

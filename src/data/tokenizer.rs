@@ -33,6 +33,9 @@ impl FromStr for Tokenizer {
 }
 
 impl Tokenizer {
+    /// What `--tokenizer` takes.
+    pub const NAMES: &[&str] = &["char", "byte", "gpt2"];
+
     /// (ids of each piece of text, vocabulary size, the characters in id order for `Char`). The
     /// vocabulary is that of all pieces together.
     ///

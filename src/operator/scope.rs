@@ -10,6 +10,7 @@ use regex::Regex;
 
 use crate::config::{GptConfig, Parameter};
 use crate::error::{Error, Result};
+use crate::takes::nearest;
 
 /// A named set of coordinates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,9 @@ fn join(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     }
     joined
 }
+
+/// Scopes that have a name of their own.
+const WORDS: [&str; 4] = ["all", "blocks", "layers", "heads"];
 
 /// The scopes that `text` names.
 ///
@@ -122,7 +126,7 @@ fn heads(config: &GptConfig, parameters: &[Parameter]) -> Vec<Scope> {
 fn matching(expression: &str, config: &GptConfig, parameters: &[Parameter]) -> Result<Scope> {
     let regex = Regex::new(expression).map_err(|e| {
         Error::usage_hint(
-            format!("--scope `{expression}` is not a regular expression: {e}"),
+            format!("--scope `{expression}` is not a regular expression: {}", last_line(&e)),
             "use all, blocks, layers, heads, or an expression such as 'mlp\\.c_fc\\.weight$'",
         )
     })?;
@@ -145,7 +149,14 @@ fn matching(expression: &str, config: &GptConfig, parameters: &[Parameter]) -> R
     if ranges.is_empty() {
         return Err(Error::usage_hint(
             format!("--scope `{expression}` matches no parameter of this model"),
-            "`warmlab inspect CHECKPOINT` lists their names; the parts of c_attn end in [q], [k], [v]",
+            near(expression, parameters).map_or_else(
+                || {
+                    "it takes all, blocks, layers, heads, or part of a parameter's name, as `warmlab inspect` lists them; \
+                     the parts of c_attn end in [q], [k], [v]"
+                        .into()
+                },
+                |near| format!("did you mean --scope {near}?"),
+            ),
         ));
     }
     let one_layer = layers.iter().all(|l| *l == layers[0]);
@@ -155,6 +166,22 @@ fn matching(expression: &str, config: &GptConfig, parameters: &[Parameter]) -> R
         head: None,
         ranges: join(ranges),
     })
+}
+
+/// The reason alone: the expression itself, drawn with a mark below, takes several lines.
+fn last_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_string()
+}
+
+/// The word, or the last parts of a parameter's name, that was meant.
+fn near(expression: &str, parameters: &[Parameter]) -> Option<String> {
+    let ends = parameters.iter().flat_map(|p| {
+        let name = p.name.as_str();
+        name.match_indices('.').map(|(at, _)| &name[at + 1..])
+    });
+    nearest(expression, WORDS.into_iter().chain(ends)).map(str::to_string)
 }
 
 fn attention_parts(p: &Parameter, c: usize) -> Vec<(String, Range<usize>)> {
@@ -217,7 +244,15 @@ mod tests {
             .collect();
         assert_eq!(join(parts.iter().flat_map(|s| s.ranges.clone()).collect()), all.ranges);
         assert_eq!(scopes(r"h\.1\..*ln_2", &config).expect("scope")[0].layer, Some(1));
-        assert!(scopes("nothing", &config).is_err());
+        for (typed, meant) in
+            [("layer", "layers"), ("block", "blocks"), ("c_atn", "c_attn.weight"), ("All", "all")]
+        {
+            let error = scopes(typed, &config).expect_err("no such scope");
+            assert_eq!(error.hint(), Some(&*format!("did you mean --scope {meant}?")));
+        }
+        assert!(
+            scopes("nothing", &config).expect_err("no such scope").hint().expect("a hint").contains("blocks")
+        );
         assert!(scopes("(", &config).is_err());
     }
 }

@@ -32,10 +32,11 @@ pub fn find(text: &str, run: Option<&Path>, runs: &Path) -> Result<Found> {
         return Ok(Found { path: path.into(), run: None });
     }
     let Some(step) = step_in_name(path).filter(|_| path.components().count() == 1) else {
-        return Err(Error::usage_hint(
-            format!("checkpoint `{text}` does not exist"),
-            "--ckpt takes a path, or step_N of a run: --run runs/NAME --ckpt step_500",
-        ));
+        let hint = match text.parse::<u64>() {
+            Ok(step) => format!("did you mean --ckpt step_{step}?"),
+            Err(_) => "--ckpt takes a path, or step_N of a run: --run runs/NAME --ckpt step_500".into(),
+        };
+        return Err(Error::usage_hint(format!("checkpoint `{text}` does not exist"), hint));
     };
     if let Some(run) = run {
         return match in_run(run, step)? {
@@ -57,9 +58,6 @@ pub fn find(text: &str, run: Option<&Path>, runs: &Path) -> Result<Found> {
 }
 
 fn in_run(run: &Path, step: u64) -> Result<Option<PathBuf>> {
-    if !run.is_dir() {
-        return Err(Error::usage(format!("run `{}` is not a folder", run.display())));
-    }
     Ok(checkpoints(run)?.into_iter().find(|(s, _)| *s == step).map(|(_, path)| path))
 }
 
@@ -98,7 +96,11 @@ fn iter_num(path: &Path) -> Option<u64> {
     pytorch_reader::PytorchReader::load_config::<Header, _>(path, None).ok().map(|h| h.iter_num)
 }
 
-fn available(run: &Path) -> Result<String> {
+/// The steps of a run in words.
+///
+/// # Errors
+/// Where the folder cannot be listed.
+pub fn available(run: &Path) -> Result<String> {
     let steps: Vec<u64> = checkpoints(run)?.into_iter().map(|(step, _)| step).collect();
     Ok(match steps.len() {
         0 => "it has no checkpoints".into(),

@@ -6,12 +6,14 @@
 
 mod checkpoint;
 mod find;
+mod folder;
 mod nanogpt;
 mod native;
 mod tensors;
 
 pub use checkpoint::{Checkpoint, OptimizerState};
-pub use find::{Found, checkpoints, find};
+pub use find::{Found, available, checkpoints, find};
+pub use folder::{folder, within};
 pub use native::write as write_native;
 pub use native::{MODEL_FILE, OPTIMIZER_FILE, remove_unfinished};
 

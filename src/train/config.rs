@@ -50,6 +50,9 @@ pub struct TrainConfig {
     pub track: Vec<Tracked>,
 }
 
+/// Tokens of an update: more would fill the memory before the first number.
+const MOST_TOKENS: usize = 1 << 28;
+
 impl TrainConfig {
     /// Checks that the numbers make a run.
     ///
@@ -79,6 +82,14 @@ impl TrainConfig {
         ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(Error::usage(format!("{name} is 0; it must be at least 1")));
+        }
+        let tokens =
+            self.batch_size.saturating_mul(self.grad_accumulation).saturating_mul(self.model.block_size);
+        if tokens > MOST_TOKENS {
+            return Err(Error::usage_hint(
+                format!("an update of {tokens} tokens is larger than any, {MOST_TOKENS} at most"),
+                "use a smaller --batch-size, --grad-accumulation or --block-size",
+            ));
         }
         Ok(())
     }

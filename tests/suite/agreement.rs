@@ -1,7 +1,6 @@
 //! What training says of its steps is what the checkpoints of those steps say.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use warmlab::data::{Corpus, Split, sampling};
 use warmlab::random::stream;
@@ -93,7 +92,7 @@ fn agree(both_ways: &[BothWays], more: &[&str]) {
         assert!(output.status.success(), "{output:?}");
         let run = folder.path().join("runs/r");
         let config = TrainConfig::read(&run.join("run.toml")).unwrap();
-        let corpus = Corpus::open(&config.data, Path::new("datasets")).unwrap();
+        let corpus = Corpus::open(&config.data, &[]).unwrap();
         for &(name, options, aside) in both_ways {
             let mut told = Vec::new();
             for entry in std::fs::read_dir(folder.path().join("reports/r").join(name)).unwrap() {

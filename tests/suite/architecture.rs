@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every layer may use.
-const BASE: [&str; 11] = [
+const BASE: [&str; 12] = [
     "allocator",
     "config",
     "error",
@@ -15,6 +15,7 @@ const BASE: [&str; 11] = [
     "row",
     "settings",
     "simd",
+    "takes",
     "values",
 ];
 

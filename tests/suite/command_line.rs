@@ -77,7 +77,7 @@ fn requests_that_make_no_sense_are_explained() {
         (vec!["hessian", "--ckpt", "step_1", "--top", "many"], "whole number"),
         (vec!["hessian", "--ckpt", "step_1", "--top", "0", "--bottom", "0"], "no eigenvalue"),
         (vec!["hessian", "--ckpt", "step_1", "--memory", "100KiB"], "at least"),
-        (vec!["hessian", "--ckpt", "step_1", "--batch-size", "0"], "no sequence"),
+        (vec!["hessian", "--ckpt", "step_1", "--batch-size", "0"], "--batch-size `0`"),
         (vec!["hessian", "--ckpt", "step_1", "--block-size", "900"], "900"),
         (vec!["hessian", "--ckpt", "step_1", "--threads", "0"], "threads"),
         (vec!["hessian", "--ckpt", "step_0", "--operator", "preconditioned"], "no update"),

@@ -17,6 +17,7 @@ mod kernels;
 mod moments;
 mod nanogpt_run;
 mod passes;
+mod refusals;
 mod resume;
 mod support;
 mod updates;
