@@ -179,7 +179,7 @@ fn print(report: &Report, format: &str, terminal: &Terminal) -> Result<()> {
         "json" => terminal.data(&report::to_json(report)),
         "csv" => terminal.data(&report::to_csv(report)?),
         _ => {
-            terminal.data(&report::table(report.rows.iter().take(SHOWN)))?;
+            terminal.data(&report::table(report.rows.iter().take(SHOWN), terminal.columns()))?;
             if report.rows.len() > SHOWN {
                 terminal.say(&format!("... and {} more rows in the report", report.rows.len() - SHOWN));
             }

@@ -39,7 +39,7 @@ impl Inspect {
                 let _ = writeln!(text, "{key:<28} {value}");
             }
             text.push('\n');
-            text.push_str(&report::table(&report.rows));
+            text.push_str(&report::table(&report.rows, terminal.columns()));
             terminal.data(&text)?;
             return Ok(Outcome::Done);
         }

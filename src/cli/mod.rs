@@ -11,6 +11,7 @@ mod flags;
 mod inspect;
 mod list;
 mod meta;
+mod progress;
 mod refusal;
 mod report;
 mod resources;

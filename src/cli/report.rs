@@ -75,7 +75,7 @@ impl Report {
         }
         let known = |list: &&[&str]| rows.iter().any(|row| list.contains(&&*row.quantity));
         let measured = MEASURED.into_iter().find(known).unwrap_or_default();
-        terminal.data(&report::aligned(&rows, COLUMNS, measured))?;
+        terminal.data(&report::aligned(&rows, COLUMNS, measured, terminal.columns()))?;
         let path = self.html.clone().unwrap_or_else(|| self.out.join(format!("{}.html", names.join("-"))));
         let page = report::page(&rows, &sources, COLUMNS, measured);
         files::write_bytes(&path, page.as_bytes())?;

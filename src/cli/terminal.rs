@@ -4,17 +4,23 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressStyle};
+use terminal_size::{Width, terminal_size_of};
 
+use super::progress::Progress;
 use crate::error::{Error, IoContext, Result};
 use crate::observer::Observer;
 
-/// A bar appears when a computation has taken this long.
+/// On a terminal the line on a computation appears after this long, and moves on as often.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Where stderr is a file or a pipe, a line on a computation is written as often as this.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Columns of a terminal, where nothing says how many.
+const COLUMNS: usize = 80;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
@@ -24,9 +30,9 @@ pub struct Terminal {
     verbose: bool,
     /// Whether what computations note is worth saying.
     notes: Cell<bool>,
-    start: RefCell<Option<Instant>>,
     bar: RefCell<Option<ProgressBar>>,
-    /// Of several checkpoints, how many are done: the bar counts them, and a computation is its message.
+    progress: RefCell<Option<Progress>>,
+    /// Of several checkpoints, how many are done: progress counts them, and a computation is its state.
     steps: Cell<Option<(u64, u64)>>,
 }
 
@@ -48,37 +54,35 @@ impl Terminal {
             quiet: flag("quiet"),
             verbose: flag("verbose"),
             notes: Cell::new(true),
-            start: RefCell::default(),
             bar: RefCell::default(),
+            progress: RefCell::default(),
             steps: Cell::default(),
         }
     }
 
-    /// Says that `done` of `total` checkpoints are measured; until [`finish`](Self::finish) the bar counts them.
+    /// Says that `done` of `total` checkpoints are measured; until [`finish`](Self::finish) progress counts them.
     pub fn steps(&self, done: u64, total: u64) {
         self.steps.set(Some((done, total)));
         self.draw(done, total, "checkpoints");
     }
 
     fn draw(&self, done: u64, total: u64, state: &str) {
-        if self.quiet || !io::stderr().is_terminal() {
+        if self.quiet {
             return;
         }
-        let start = *self.start.borrow_mut().get_or_insert_with(Instant::now);
-        if start.elapsed() < PATIENCE {
-            return;
-        }
-        let mut bar = self.bar.borrow_mut();
-        let bar = bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(total).with_elapsed(start.elapsed());
-            let style =
-                ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} (about {eta} left) {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        bar.set_length(total.max(done));
-        bar.set_position(done);
-        bar.set_message(state.to_string());
+        let start = || {
+            if !io::stderr().is_terminal() {
+                return Progress::new(HEARTBEAT, error_columns, |line| above(None, &format!("{line}\n")));
+            }
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(
+                ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            self.bar.replace(Some(bar.clone()));
+            // one column stays free: some terminals wrap at the last
+            Progress::new(PATIENCE, || error_columns() - 1, move |line| bar.set_message(line))
+        };
+        self.progress.borrow_mut().get_or_insert_with(start).set(done, total, state.to_string());
     }
 
     /// A sentence on stderr, unless quiet.
@@ -114,23 +118,25 @@ impl Terminal {
     }
 
     fn above_the_bar(&self, text: &str) {
-        let write = || {
-            // stderr may be closed; there is nobody to tell
-            let _ = anstream::stderr().write_all(text.as_bytes());
-        };
-        match &*self.bar.borrow() {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        above(self.bar.borrow().as_ref(), text);
     }
 
-    /// Ends the current bar.
+    /// Ends the current computation's line.
     pub fn finish(&self) {
-        if let Some(bar) = self.bar.borrow_mut().take() {
+        self.progress.replace(None);
+        if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        *self.start.borrow_mut() = None;
         self.steps.set(None);
+    }
+
+    /// Columns a table may have: the terminal's, or where stdout is none those of `COLUMNS`, or 80.
+    pub fn columns(&self) -> usize {
+        let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
+        width(terminal_size_of(io::stdout()).map(|(width, _)| width))
+            .or_else(asked)
+            .unwrap_or(COLUMNS)
+            .max(LEAST)
     }
 
     /// Data on stdout. A reader that has closed the pipe is content.
@@ -143,6 +149,29 @@ impl Terminal {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.at("write", "standard output"),
         }
+    }
+}
+
+/// Fewer columns than these hold nothing.
+const LEAST: usize = 20;
+
+fn width(width: Option<Width>) -> Option<usize> {
+    width.map(|Width(width)| usize::from(width)).filter(|width| *width > 0)
+}
+
+/// Columns of what stderr is shown on.
+fn error_columns() -> usize {
+    width(terminal_size_of(io::stderr()).map(|(width, _)| width)).unwrap_or(COLUMNS).max(LEAST)
+}
+
+/// Text on stderr, which may be closed: there is nobody to tell.
+fn above(bar: Option<&ProgressBar>, text: &str) {
+    let write = || {
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    };
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::digits;
+use super::fit::{self, elide};
 use crate::row::{Row, Status};
 
 /// A column of the aligned table: the first row of this quantity for the whole model.
@@ -16,17 +17,16 @@ pub struct Column {
     pub quantity: &'static str,
 }
 
-/// Columns a table may have, of a terminal.
-const WIDTH: usize = 80;
-
 /// One line per step and run, runs in the order of their first row; only steps at which one of the
 /// `measured` quantities is known. A column nobody has values for is left out. Digits are those known; a
-/// question mark says that a number is not settled. Columns that do not fit 80 characters follow in a further
+/// question mark says that a number is not settled. What does not fit `columns_wide` follows in a further
 /// table over the same steps and runs.
-pub fn aligned(rows: &[Row], columns: &[Column], measured: &[&str]) -> String {
-    let (header, lines) = grid(rows, columns, measured);
+pub fn aligned(rows: &[Row], columns: &[Column], measured: &[&str], columns_wide: usize) -> String {
+    let (header, mut lines) = grid(rows, columns, measured);
+    // a long name must leave room for numbers
+    lines.iter_mut().for_each(|line| line[1] = elide(&line[1], (columns_wide / 3).max(8)));
     let width = |column: usize| {
-        let cells = std::iter::once(&header).chain(&lines).map(|line| line[column].chars().count());
+        let cells = std::iter::once(&header).chain(&lines).map(|line| fit::width(&line[column]));
         // two spaces stand between columns
         cells.max().unwrap_or(0) + 2
     };
@@ -34,7 +34,7 @@ pub fn aligned(rows: &[Row], columns: &[Column], measured: &[&str]) -> String {
     let (mut tables, mut used) = (vec![vec![]], lead);
     for column in 2..header.len() {
         used += width(column);
-        if used > WIDTH && used > lead + width(column) {
+        if used > columns_wide && used > lead + width(column) {
             tables.push(vec![]);
             used = lead + width(column);
         }
@@ -131,7 +131,7 @@ mod tests {
             Column { header: "loss", quantity: "train/loss" },
             Column { header: "angle", quantity: "update/angle" },
         ];
-        let text = aligned(&rows, &columns, &["hessian/lambda"]);
+        let text = aligned(&rows, &columns, &["hessian/lambda"], 80);
         let words: Vec<Vec<&str>> = text.lines().map(|l| l.split_whitespace().collect()).collect();
         assert_eq!(words[0], ["step", "run", "λ1", "loss"]);
         assert_eq!(words[1], ["1", "cold", "50.87", "-"]);
@@ -145,8 +145,11 @@ mod tests {
         let origin = Origin::new("a-run-with-a-name", "adam", "0a1b2c3d", 3);
         let rows: Vec<Row> = names.iter().map(|name| Row::new(*name, 1.0).stamp(&origin)).collect();
         let columns = names.map(|quantity| Column { header: "a header of its own", quantity });
-        let text = aligned(&rows, &columns, &["a/a"]);
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        for width in [50, 80, 120] {
+            let text = aligned(&rows, &columns, &["a/a"], width);
+            assert!(text.lines().all(|line| fit::width(line) <= width), "{width}: {text}");
+        }
+        let text = aligned(&rows, &columns, &["a/a"], 80);
         assert_eq!(text.matches("a-run-with-a-name").count(), 3, "{text}");
         assert_eq!(text.matches("a header of its own").count(), 5, "{text}");
     }

@@ -3,6 +3,7 @@
 mod aligned;
 mod chart;
 mod digits;
+mod fit;
 mod page;
 mod panels;
 mod parquet;
