@@ -114,6 +114,11 @@ pub trait StepTracker {
     /// Where a computation fails.
     fn step(&mut self, step: &Step) -> Result<Vec<Row>>;
 
+    /// What a reader of its numbers must know of how they are made: metadata keys and words.
+    fn remarks(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// Everything remembered, by name: what a resumed run goes on from.
     fn state(&self) -> BTreeMap<String, Vectors>;
 

@@ -7,6 +7,8 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 use std::str::FromStr;
 
+use rayon::prelude::*;
+
 use crate::error::Error;
 
 /// The floating-point type of a computation.
@@ -158,6 +160,15 @@ impl Values {
         match self {
             Values::F32(v) => v.iter().position(|x| !x.is_finite()),
             Values::F64(v) => v.iter().position(|x| !x.is_finite()),
+        }
+    }
+
+    /// Whether there is no NaN and no infinity; on all threads.
+    pub fn all_finite(&self) -> bool {
+        // no early exit within a piece, so that it runs as wide as the registers are
+        match self {
+            Values::F32(v) => v.par_chunks(1 << 16).all(|v| v.iter().fold(true, |ok, x| ok & x.is_finite())),
+            Values::F64(v) => v.par_chunks(1 << 16).all(|v| v.iter().fold(true, |ok, x| ok & x.is_finite())),
         }
     }
 

@@ -75,6 +75,13 @@ impl Vectors {
         Vectors { values, n: self.n }
     }
 
+    /// The vectors at these places, in this order, copied.
+    pub fn select(&self, places: &[usize]) -> Self {
+        let mut out = Self::with_capacity(places.len(), self.n, self.dtype());
+        places.iter().for_each(|&i| out.append(&self.slice(i..i + 1)));
+        out
+    }
+
     /// No vectors, and memory for `capacity` of them.
     pub fn with_capacity(capacity: usize, n: usize, dtype: DType) -> Self {
         let mut values = Values::zeros(0, dtype);

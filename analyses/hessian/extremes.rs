@@ -37,10 +37,10 @@ pub fn masked_fraction(kind: Kind, share: f64, n: usize) -> Row {
 
 /// How far a pair can be trusted.
 pub fn status(pairs: &Eigenpairs, pair: &Ritz) -> Status {
-    match (pair.converged, pairs.complete) {
+    match (pair.converged, pairs.completeness.doubtful()) {
         (false, _) => Status::Unconverged,
-        (true, Some(false)) => Status::Unresolved,
-        (true, _) => Status::Ok,
+        (true, true) => Status::Unresolved,
+        (true, false) => Status::Ok,
     }
 }
 

@@ -154,19 +154,23 @@ impl Part<'_> {
         observer: &dyn Observer,
     ) -> Result<(Vec<Row>, Option<Vec<Measure>>)> {
         let prefix = self.kind.prefix();
-        let solve = |preconditioner: Option<&Preconditioner>, request: &Request, hint: Option<Vectors>| {
-            self.with_matrix(curvature, preconditioner, |matrix| -> Result<Eigenpairs> {
-                if job.exact {
-                    return dense::spectrum(matrix, request.bottom, request.tol, observer);
-                }
-                let random = &mut self.random(snapshot, "");
-                linalg::eigsh(matrix, request, hint.as_ref(), random, observer)
-            })
-        };
+        let solve =
+            |preconditioner: Option<&Preconditioner>, request: &Request, hint: Option<Vectors>, of: &str| {
+                self.with_matrix(curvature, preconditioner, |matrix| -> Result<Eigenpairs> {
+                    let found = if job.exact {
+                        dense::spectrum(matrix, request.bottom, request.tol, observer)?
+                    } else {
+                        let random = &mut self.random(snapshot, "");
+                        linalg::eigsh(matrix, request, hint.as_ref(), random, observer)?
+                    };
+                    snapshot.remark(&format!("completeness.{of}"), found.completeness.describe());
+                    Ok(found)
+                })
+            };
         let (mut rows, mut known) = (Vec::new(), Known::of(self.scope.n(), snapshot.settings().dtype));
         if job.exact || request.top + request.bottom > 0 {
             let name = format!("{prefix}/{}", self.scope.name);
-            let found = solve(self.preconditioner, request, snapshot.hint(&name, self.scope.n()))?;
+            let found = solve(self.preconditioner, request, snapshot.hint(&name, self.scope.n()), &name)?;
             if !job.exact {
                 snapshot.leave_hint(&name, found.hint());
             }
@@ -177,7 +181,7 @@ impl Part<'_> {
                 let masked = if share > 0.0 {
                     let request = Request { bottom: 0, ..request.clone() };
                     let near = (!job.exact).then(|| found.hint());
-                    solve(Some(&preconditioner.masked()), &request, near)?
+                    solve(Some(&preconditioner.masked()), &request, near, &format!("{name}/masked"))?
                 } else {
                     found.clone()
                 };

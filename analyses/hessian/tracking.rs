@@ -35,6 +35,7 @@ use crate::vectors::Vectors;
 /// Follows the largest eigenvalue of each operator.
 pub struct CurvatureTracker {
     followed: Vec<(Kind, Follower)>,
+    following: Following,
     probe: Batch,
     config: GptConfig,
     settings: Settings,
@@ -72,6 +73,7 @@ impl CurvatureTracker {
         let kept = kinds.len() * (guards + 1);
         let tracker = CurvatureTracker {
             followed: kinds.into_iter().map(|kind| (kind, Follower::new(following))).collect(),
+            following,
             probe: opening.probe.clone(),
             config: opening.config.clone(),
             settings: opening.settings.clone(),
@@ -144,6 +146,10 @@ impl StepTracker for CurvatureTracker {
         let probe = self.probe.id();
         let after = after.into_iter().map(|row: Row| row.on_batch(probe.as_str())).collect();
         Ok(step.stamp("hessian", before, after))
+    }
+
+    fn remarks(&self) -> Vec<(String, String)> {
+        vec![("completeness".into(), self.following.describe_check(self.config.num_parameters()))]
     }
 
     fn state(&self) -> BTreeMap<String, Vectors> {

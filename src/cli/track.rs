@@ -88,8 +88,10 @@ impl Track {
             let opening = Opening { config: &config.model, probe: &probe, settings: &settings };
             let memory = analysis.tracker(&opening, &options)?;
             let mut meta = meta::tracking_metadata(analysis, &options, config, device);
-            if memory.is_some() {
+            if let Some(memory) = &memory {
                 meta::add_probe(&mut meta, &probe, &config.data);
+                let remarks = memory.remarks().into_iter();
+                meta.extend(remarks.map(|(key, text)| (format!("warmlab.{key}"), text)));
             }
             Ok(Tracking { analysis, options, cadence: tracked.cadence.clone(), memory, meta })
         };

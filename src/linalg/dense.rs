@@ -6,8 +6,10 @@
 use ndarray::{Array1, Array2, Axis};
 use ndarray_linalg::{Eigh, UPLO};
 
-use super::eigen::{Eigenpairs, ROUNDING, Ritz};
-use super::operator::LinearOperator;
+use super::completeness::Completeness;
+use super::eigen::{Eigenpairs, Ritz};
+use super::operator::{LinearOperator, Products};
+use super::orthonormal::ROUNDING;
 use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::values::Values;
@@ -23,6 +25,9 @@ pub fn eigh(a: &Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
             what: format!("the matrix to decompose (it holds {bad})"),
             hint: None,
         });
+    }
+    if a.is_empty() {
+        return Ok((Array1::zeros(0), Array2::zeros((0, 0))));
     }
     blas_threads(if a.nrows() < LARGE { 1 } else { rayon::current_num_threads() });
     let (values, vectors) = a.eigh(UPLO::Lower).map_err(|e| Error::Lapack { problem: e.to_string() })?;
@@ -69,7 +74,7 @@ pub fn to_dense(
     block: usize,
     observer: &dyn Observer,
 ) -> Result<(Array2<f64>, f64)> {
-    let n = operator.n();
+    let (n, products) = (operator.n(), Products::new(operator));
     let mut matrix = Array2::zeros((n, n));
     for start in (0..n).step_by(block) {
         observer.check()?;
@@ -82,7 +87,7 @@ pub fn to_dense(
                 Values::F64(v) => v[i * n + start + i] = 1.0,
             }
         }
-        let columns = operator.apply(&identity)?;
+        let columns = products.of(&identity)?;
         for i in 0..k {
             matrix.index_axis_mut(Axis(1), start + i).assign(&Array1::from(columns.row(i)));
         }
@@ -121,7 +126,7 @@ pub fn spectrum(
         top: (0..n).rev().map(pair).collect(),
         bottom: (0..bottom.min(n)).map(pair).collect(),
         vectors: Vectors::new(rows.cast(operator.dtype()), n),
-        complete: Some(true),
+        completeness: Completeness::Whole,
         matvecs: n,
     })
 }

@@ -12,15 +12,15 @@
 
 use ndarray::{Array1, Array2, Axis, s};
 
-use super::operator::LinearOperator;
-use super::{dense, panel, probes};
-use crate::error::{Error, Result};
+use super::operator::Products;
+use super::{dense, orthonormal, panel, probes};
+use crate::error::Result;
 use crate::random::Random;
 use crate::vectors::Vectors;
 
 /// A growing Krylov decomposition of an operator, or of the operator deflated by locked vectors.
 pub struct Krylov<'a> {
-    operator: &'a dyn LinearOperator,
+    products: &'a Products<'a>,
     /// Orthonormal vectors the search stays orthogonal to.
     locked: Option<&'a Vectors>,
     /// V and behind it Q.
@@ -29,30 +29,21 @@ pub struct Krylov<'a> {
     t: Array2<f64>,
     /// B, (p, m).
     coupling: Array2<f64>,
-    /// Products spent.
-    matvecs: usize,
 }
 
 impl<'a> Krylov<'a> {
     /// Starts from the given vectors (p, n), made orthonormal and orthogonal to `locked`. Room for
     /// `capacity` basis vectors is reserved.
     pub fn new(
-        operator: &'a dyn LinearOperator,
+        products: &'a Products<'a>,
         start: Vectors,
         locked: Option<&'a Vectors>,
         capacity: usize,
     ) -> Self {
-        let n = operator.n();
-        let basis = Vectors::with_capacity(capacity.min(n), n, operator.dtype());
-        let mut krylov = Krylov {
-            operator,
-            locked,
-            basis,
-            t: Array2::zeros((0, 0)),
-            coupling: Array2::zeros((0, 0)),
-            matvecs: 0,
-        };
-        let (block, _) = krylov.orthonormalise(start);
+        let basis = Vectors::with_capacity(capacity.min(start.n()), start.n(), start.dtype());
+        let (t, coupling) = (Array2::zeros((0, 0)), Array2::zeros((0, 0)));
+        let mut krylov = Krylov { products, locked, basis, t, coupling };
+        let block = krylov.orthonormalise(start);
         krylov.coupling = Array2::zeros((block.k(), 0));
         krylov.basis.append(&block);
         krylov
@@ -73,9 +64,9 @@ impl<'a> Krylov<'a> {
         self.coupling.nrows()
     }
 
-    /// Products spent so far.
-    pub fn matvecs(&self) -> usize {
-        self.matvecs
+    /// Products spent, by whomever.
+    pub fn spent(&self) -> usize {
+        self.products.spent()
     }
 
     /// The projected operator T = VᵀAV, (m, m).
@@ -85,7 +76,7 @@ impl<'a> Krylov<'a> {
 
     /// Largest number of vectors the basis can have.
     fn room(&self) -> usize {
-        self.operator.n() - self.locked()
+        self.products.n() - self.locked()
     }
 
     /// Whether the basis is the whole space, so that its Ritz values are all the eigenvalues.
@@ -100,15 +91,8 @@ impl<'a> Krylov<'a> {
     pub fn expand(&mut self) -> Result<()> {
         let (m, p) = (self.m(), self.pending());
         let pending = self.basis.slice(m..m + p);
-        let mut w = self.operator.apply(&pending)?;
-        self.matvecs += p;
-        let size = panel::norms(&w);
-        if size.iter().any(|norm| !norm.is_finite()) {
-            return Err(Error::NonFinite {
-                what: "a product with the operator".into(),
-                hint: Some("look for overflowing activations, or compute with --dtype f64".into()),
-            });
-        }
+        let mut w = self.products.of(&pending)?;
+        let mut size = panel::norms(&w);
         let mut c = self.subtract_known(&mut w); // (m + p, p)
         let before = panel::norms(&w);
         c += &self.project(&mut w);
@@ -121,6 +105,9 @@ impl<'a> Krylov<'a> {
         t.slice_mut(s![m.., m..]).assign(&((&diagonal + &diagonal.t()) * 0.5));
         self.t = t;
 
+        // a product is as exact as the operator is large: what is below that is rounding, its Ritz pairs converged
+        let largest = self.t.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        size.iter_mut().for_each(|size| *size = size.max(largest));
         let (next, r) = self.orthonormalise_after(w, &before, &size);
         let mut coupling = Array2::zeros((next.k(), m + p));
         coupling.slice_mut(s![.., m..]).assign(&r);
@@ -129,12 +116,12 @@ impl<'a> Krylov<'a> {
         Ok(())
     }
 
-    /// Continues an invariant basis from random vectors orthogonal to it.
+    /// Continues an invariant basis from p random vectors orthogonal to it, or as many as there are.
     pub fn refresh(&mut self, random: &mut Random, p: usize) {
         assert_eq!(self.pending(), 0, "the basis is not invariant");
         let p = p.min(self.room() - self.m());
-        let start = probes::sphere(p, self.operator.n(), self.operator.dtype(), random);
-        let (block, _) = self.orthonormalise(start);
+        let start = probes::sphere(p, self.products.n(), self.products.dtype(), random);
+        let block = self.orthonormalise(start);
         self.coupling = Array2::zeros((block.k(), self.m()));
         self.basis.append(&block);
     }
@@ -190,69 +177,37 @@ impl<'a> Krylov<'a> {
     /// Removes from w what lies in the locked vectors and the basis; returns the overlaps with the basis.
     fn project(&self, w: &mut Vectors) -> Array2<f64> {
         if let Some(locked) = self.locked {
-            let c = panel::gram(locked, w);
-            panel::subtract(w, locked, &c);
+            orthonormal::remove(w, locked);
         }
-        let c = panel::gram(&self.basis, w);
-        panel::subtract(w, &self.basis, &c);
-        c
+        orthonormal::remove(w, &self.basis)
     }
 
-    /// An orthonormal basis of w, orthogonal to everything so far.
-    fn orthonormalise(&self, mut w: Vectors) -> (Vectors, Array2<f64>) {
+    /// An orthonormal basis of w, orthogonal to everything so far. Each vector is compared with its own size alone:
+    /// that of the operator says nothing of a direction.
+    fn orthonormalise(&self, mut w: Vectors) -> Vectors {
         let before = panel::norms(&w);
         self.project(&mut w);
-        self.orthonormalise_after(w, &before, &before)
+        self.orthonormalise_after(w, &before, &before).0
     }
 
-    /// Orthonormal Q (p′, n) and R (p′, p) with w = Qᵀ R, w projected once already (`before`: norms before that);
-    /// vectors of which only rounding is left (`size`: norms before anything was subtracted) are dropped.
+    /// Q (p′, n) and R (p′, p) as of [`orthonormal::factor`], for w projected once already (`before`: norms before
+    /// that; `size`: what each may have lost digits to).
     fn orthonormalise_after(&self, mut w: Vectors, before: &[f64], size: &[f64]) -> (Vectors, Array2<f64>) {
-        let p = w.k();
         // after one pass the overlap left is ε·‖before‖; where little is left of w that is not small
         let after = panel::norms(&w);
         if before.iter().zip(&after).any(|(b, a)| *a < 0.5 * b) {
             self.project(&mut w);
         }
-        let scale = self.t.diag().iter().fold(0.0f64, |m, x| m.max(x.abs()));
-        let epsilon = self.operator.dtype().epsilon();
-        let mut q = Vectors::with_capacity(p, w.n(), w.dtype());
-        let mut r = Array2::zeros((p, p));
-        for j in 0..p {
-            let mut column = w.slice(j..j + 1);
-            for _ in 0..2 {
-                let c = panel::gram(&q, &column);
-                panel::subtract(&mut column, &q, &c);
-                for i in 0..q.k() {
-                    r[[i, j]] += c[[i, 0]];
-                }
-            }
-            let norm = panel::norms(&column)[0];
-            // below this a vector is the rounding of the product, and its Ritz pairs are converged anyway
-            if norm <= 50.0 * epsilon * size[j].max(scale) || norm == 0.0 {
-                continue;
-            }
-            panel::scale_rows(&mut column, &[1.0 / norm]);
-            // rounding of small vectors leaves overlaps of ε·size/norm: remove them at full size
-            if norm < 1e-2 * size[j] {
-                self.project(&mut column);
-                let c = panel::gram(&q, &column);
-                panel::subtract(&mut column, &q, &c);
-                let again = panel::norms(&column)[0];
-                panel::scale_rows(&mut column, &[1.0 / again]);
-            }
-            r[[q.k(), j]] = norm;
-            q.append(&column);
-        }
-        let r = r.slice_move(s![..q.k(), ..]);
-        (q, r)
+        orthonormal::factor(w, size, |column| {
+            self.project(column);
+        })
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::linalg::operator::DenseOperator;
+    use crate::linalg::operator::{DenseOperator, LinearOperator};
     use crate::random;
     use crate::values::DType;
 
@@ -289,7 +244,8 @@ pub(crate) mod tests {
         for p in 1..=3 {
             for seed in [1, 2, 3] {
                 let operator = with_spectrum(&spectrum, seed);
-                let mut krylov = Krylov::new(&operator, start(p, 60, seed), None, 40);
+                let products = Products::new(&operator);
+                let mut krylov = Krylov::new(&products, start(p, 60, seed), None, 40);
                 for _ in 0..8 {
                     krylov.expand().expect("expanded");
                 }
@@ -308,7 +264,8 @@ pub(crate) mod tests {
     fn the_whole_space_reconstructs_the_matrix() {
         let spectrum: Vec<f64> = (0..12).map(|i| i as f64 - 4.0).collect();
         let operator = with_spectrum(&spectrum, 5);
-        let mut krylov = Krylov::new(&operator, start(1, 12, 5), None, 12);
+        let products = Products::new(&operator);
+        let mut krylov = Krylov::new(&products, start(1, 12, 5), None, 12);
         while !krylov.exhausted() && krylov.pending() > 0 {
             krylov.expand().expect("expanded");
         }
@@ -322,7 +279,8 @@ pub(crate) mod tests {
         // three distinct eigenvalues: one vector's Krylov space has dimension 3
         let spectrum: Vec<f64> = (0..30).map(|i| [1.0, 5.0, -2.0][i % 3]).collect();
         let operator = with_spectrum(&spectrum, 7);
-        let mut krylov = Krylov::new(&operator, start(1, 30, 7), None, 30);
+        let products = Products::new(&operator);
+        let mut krylov = Krylov::new(&products, start(1, 30, 7), None, 30);
         while krylov.pending() > 0 {
             krylov.expand().expect("expanded");
         }
@@ -343,7 +301,8 @@ pub(crate) mod tests {
         let operator = with_spectrum(&spectrum, 9);
         let m = 6;
         let v = start(1, 50, 9);
-        let mut krylov = Krylov::new(&operator, v.clone(), None, m + 1);
+        let products = Products::new(&operator);
+        let mut krylov = Krylov::new(&products, v.clone(), None, m + 1);
         for _ in 0..m {
             krylov.expand().expect("expanded");
         }

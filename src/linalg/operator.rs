@@ -1,8 +1,10 @@
 //! A symmetric matrix, known by its products.
 
+use std::cell::Cell;
+
 use ndarray::Array2;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::values::{DType, Values};
 use crate::vectors::Vectors;
 
@@ -19,6 +21,50 @@ pub trait LinearOperator {
     /// # Errors
     /// Where the computation behind the product fails or meets NaN.
     fn apply(&self, x: &Vectors) -> Result<Vectors>;
+}
+
+/// Products with A, counted, none of them with NaN or infinity in it.
+pub struct Products<'a> {
+    operator: &'a dyn LinearOperator,
+    spent: Cell<usize>,
+}
+
+impl<'a> Products<'a> {
+    /// None spent yet.
+    pub fn new(operator: &'a dyn LinearOperator) -> Self {
+        Products { operator, spent: Cell::new(0) }
+    }
+
+    /// A x for each of the vectors.
+    ///
+    /// # Errors
+    /// Where the product fails or is not finite.
+    pub fn of(&self, x: &Vectors) -> Result<Vectors> {
+        self.spent.set(self.spent.get() + x.k());
+        let y = self.operator.apply(x)?;
+        if y.values().all_finite() {
+            return Ok(y);
+        }
+        Err(Error::NonFinite {
+            what: "a product with the operator".into(),
+            hint: Some("look for overflowing activations, or compute with --dtype f64".into()),
+        })
+    }
+
+    /// How many.
+    pub fn spent(&self) -> usize {
+        self.spent.get()
+    }
+
+    /// n.
+    pub fn n(&self) -> usize {
+        self.operator.n()
+    }
+
+    /// The precision of the products.
+    pub fn dtype(&self) -> DType {
+        self.operator.dtype()
+    }
 }
 
 /// A matrix in memory, for tests and small problems.

@@ -79,13 +79,45 @@ pub fn norms(a: &Vectors) -> Vec<f64> {
     let n = a.n();
     let norm = |i: usize| {
         let range = i * n..(i + 1) * n;
-        let square = match a.values() {
-            Values::F32(v) => gram_of(&v[range.clone()], &v[range], n),
-            Values::F64(v) => gram_of(&v[range.clone()], &v[range], n),
-        };
-        square[[0, 0]].sqrt()
+        match a.values() {
+            Values::F32(v) => norm_of(&v[range], n),
+            Values::F64(v) => norm_of(&v[range], n),
+        }
     };
     (0..a.k()).map(norm).collect()
+}
+
+fn norm_of<T: Real>(v: &[T], n: usize) -> f64 {
+    let square = gram_of(v, v, n)[[0, 0]];
+    if (SQUARES.0..=SQUARES.1).contains(&square) {
+        return square.sqrt();
+    }
+    // squares out of range: of numbers brought to the size of 1
+    let largest = v.iter().fold(0.0f64, |m, x| m.max(x.wide().abs()));
+    if largest == 0.0 || largest.is_infinite() || square.is_nan() {
+        return square.sqrt();
+    }
+    largest * v.iter().map(|x| (x.wide() / largest).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Sums of squares that have lost nothing to overflow or underflow.
+const SQUARES: (f64, f64) = (1e-280, 1e300);
+
+/// Brings a vector to length 1 and returns the length it had; `None`, and the vector as it was, where that is 0.
+pub fn normalise(v: &mut Vectors) -> Option<f64> {
+    let norm = norms(v)[0];
+    if norm == 0.0 {
+        return None;
+    }
+    // the inverse of a number below the normal ones is infinite: in two strides
+    if norm < f64::MIN_POSITIVE {
+        scale_rows(v, &[1.0 / f64::MIN_POSITIVE]);
+        let rest = norms(v)[0];
+        scale_rows(v, &[1.0 / rest]);
+    } else {
+        scale_rows(v, &[1.0 / norm]);
+    }
+    Some(norm)
 }
 
 /// w −= cᵀ v: subtracts Σ_i c\[i, j\] v_i from each w_j; v (k, n), w (p, n), c (k, p).

@@ -14,9 +14,10 @@
 
 use ndarray::Array2;
 
-use super::operator::LinearOperator;
+use super::operator::{LinearOperator, Products};
+use super::orthonormal::{self, ROUNDING};
 use super::{dense, panel, probes};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::observer::Observer;
 use crate::random::Random;
 use crate::vectors::Vectors;
@@ -75,7 +76,7 @@ pub fn quadrature(
     observer: &dyn Observer,
 ) -> Result<(Vec<Measure>, usize)> {
     let n = operator.n();
-    let (mut measures, mut matvecs) = (Vec::new(), 0);
+    let (mut measures, products) = (Vec::new(), Products::new(operator));
     for start in (0..count).step_by(group.max(1)) {
         let size = group.max(1).min(count - start);
         let mut lanes = Vec::new();
@@ -90,55 +91,47 @@ pub fn quadrature(
             observer.check()?;
             let state = format!("probes {} to {} of {count}, step {step}", start + 1, start + size);
             observer.progress((start * depth + step * size) as u64, (count * depth) as u64, &state);
-            matvecs += advance(operator, &mut lanes)?;
+            advance(&products, &mut lanes)?;
         }
         for lane in lanes {
             measures.push(lane.measure()?);
         }
     }
-    Ok((measures, matvecs))
+    Ok((measures, products.spent()))
 }
 
 /// One Lanczos step of every open lane, in one product.
-fn advance(operator: &dyn LinearOperator, lanes: &mut [Lane]) -> Result<usize> {
-    let mut x = Vectors::zeros(0, operator.n(), operator.dtype());
+fn advance(products: &Products, lanes: &mut [Lane]) -> Result<()> {
+    let mut x = Vectors::zeros(0, products.n(), products.dtype());
     let mut open: Vec<&mut Lane> = lanes.iter_mut().filter(|lane| lane.open).collect();
     for lane in &open {
         x.append(&lane.basis.slice(lane.basis.k() - 1..lane.basis.k()));
     }
     if open.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
-    let y = operator.apply(&x)?;
+    let y = products.of(&x)?;
     drop(x);
-    if y.values().first_nonfinite().is_some() {
-        return Err(Error::NonFinite { what: "a product with the operator".into(), hint: None });
-    }
     for (i, lane) in open.iter_mut().enumerate() {
-        lane.extend(y.slice(i..i + 1), operator.dtype().epsilon());
+        lane.extend(y.slice(i..i + 1));
     }
-    Ok(open.len())
+    Ok(())
 }
 
 impl Lane {
-    fn extend(&mut self, mut w: Vectors, epsilon: f64) {
+    fn extend(&mut self, mut w: Vectors) {
         let last = self.basis.k() - 1;
-        let mut alpha = 0.0;
+        let product = panel::norms(&w)[0];
         // once leaves rounding of the size of what was removed; twice is enough
-        for _ in 0..2 {
-            let c = panel::gram(&self.basis, &w);
-            panel::subtract(&mut w, &self.basis, &c);
-            alpha += c[[last, 0]];
-        }
+        let alpha: f64 = (0..2).map(|_| orthonormal::remove(&mut w, &self.basis)[[last, 0]]).sum();
         self.alpha.push(alpha);
-        let beta = panel::norms(&w)[0];
-        let size = self.alpha.iter().chain(&self.beta).fold(0.0f64, |m, x| m.max(x.abs()));
-        if beta <= 50.0 * epsilon * size || self.basis.k() == self.basis.n() {
+        let size = self.alpha.iter().chain(&self.beta).fold(product, |m, x| m.max(x.abs()));
+        let beta = panel::normalise(&mut w).unwrap_or(0.0);
+        if beta <= ROUNDING * w.dtype().epsilon() * size || self.basis.k() == self.basis.n() {
             // the Krylov space is invariant: the measure is exact
             self.open = false;
             return;
         }
-        panel::scale_rows(&mut w, &[1.0 / beta]);
         self.beta.push(beta);
         self.basis.append(&w);
     }

@@ -2,10 +2,9 @@
 
 use ndarray::{Array2, s};
 
-use super::operator::LinearOperator;
-use super::{dense, panel};
-use crate::error::{Error, Result};
-use crate::values::DType;
+use super::operator::Products;
+use super::{dense, orthonormal, panel};
+use crate::error::Result;
 use crate::vectors::Vectors;
 
 /// The largest Ritz pair of a space.
@@ -24,7 +23,7 @@ pub struct Top {
 
 /// Orthonormal vectors and their products.
 pub struct Space<'a> {
-    operator: &'a dyn LinearOperator,
+    products: &'a Products<'a>,
     /// V, (m, n).
     pub v: Vectors,
     /// W = A V.
@@ -35,15 +34,14 @@ pub struct Space<'a> {
 
 impl<'a> Space<'a> {
     /// No vector yet.
-    pub fn new(operator: &'a dyn LinearOperator) -> Self {
-        let (n, dtype): (usize, DType) = (operator.n(), operator.dtype());
-        let empty = || Vectors::zeros(0, n, dtype);
-        Space { operator, v: empty(), w: empty(), t: Array2::zeros((0, 0)) }
+    pub fn new(products: &'a Products<'a>) -> Self {
+        let empty = || Vectors::zeros(0, products.n(), products.dtype());
+        Space { products, v: empty(), w: empty(), t: Array2::zeros((0, 0)) }
     }
 
-    /// A.
-    pub fn operator(&self) -> &'a dyn LinearOperator {
-        self.operator
+    /// Products with A.
+    pub fn products(&self) -> &'a Products<'a> {
+        self.products
     }
 
     /// How many vectors.
@@ -62,28 +60,20 @@ impl<'a> Space<'a> {
     }
 
     /// Adds a direction and its product; false where the space has it already.
+    ///
+    /// # Errors
+    /// Where the product fails or is not finite.
     pub fn expand(&mut self, mut direction: Vectors) -> Result<bool> {
-        let norm = panel::norms(&direction)[0];
-        if norm == 0.0 || self.m() == self.operator.n() {
+        if self.m() == self.products.n() || panel::normalise(&mut direction).is_none() {
             return Ok(false);
         }
-        panel::scale_rows(&mut direction, &[1.0 / norm]);
-        for pass in 0..3 {
-            let c = panel::gram(&self.v, &direction);
-            panel::subtract(&mut direction, &self.v, &c);
-            let left = panel::norms(&direction)[0];
-            if pass == 0 && left <= 100.0 * self.operator.dtype().epsilon() {
+        for enough in [100.0 * self.products.dtype().epsilon(), 0.1, 0.1] {
+            orthonormal::remove(&mut direction, &self.v);
+            if panel::normalise(&mut direction).is_none_or(|left| left <= enough) {
                 return Ok(false);
             }
-            panel::scale_rows(&mut direction, &[1.0 / left]);
         }
-        let product = self.operator.apply(&direction)?;
-        if product.values().first_nonfinite().is_some() {
-            return Err(Error::NonFinite {
-                what: "a product with the operator".into(),
-                hint: Some("look for overflowing activations, or compute with --dtype f64".into()),
-            });
-        }
+        let product = self.products.of(&direction)?;
         let m = self.m();
         self.v.append(&direction);
         self.w.append(&product);
@@ -96,7 +86,18 @@ impl<'a> Space<'a> {
         Ok(true)
     }
 
+    /// Ritz values, descending.
+    ///
+    /// # Errors
+    /// Where LAPACK fails.
+    pub fn ritz(&self) -> Result<Vec<f64>> {
+        Ok(dense::eigh(&self.t)?.0.iter().rev().copied().collect())
+    }
+
     /// The largest Ritz pair.
+    ///
+    /// # Errors
+    /// Where LAPACK fails.
     pub fn top(&self) -> Result<Top> {
         let (values, vectors) = dense::eigh(&self.t)?;
         let last = self.m() - 1;

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use ndarray::{Array2, Axis};
 
-use super::operator::LinearOperator;
+use super::operator::{LinearOperator, Products};
 use super::{dense, panel, probes};
 use crate::error::Result;
 use crate::observer::Observer;
@@ -44,7 +44,7 @@ pub fn hutchinson(
     random: &mut Random,
     observer: &dyn Observer,
 ) -> Result<Samples> {
-    let n = operator.n();
+    let (n, products) = (operator.n(), Products::new(operator));
     let mut samples = Samples { blocks: vec![vec![]; ranges.len()], ..Samples::default() };
     let mut last: Option<Vec<f64>> = None;
     for start in (0..count).step_by(group.max(1)) {
@@ -54,7 +54,7 @@ pub fn hutchinson(
         for _ in 0..group.max(1).min(count - start) {
             z.append(&probes::rademacher(1, n, operator.dtype(), random));
         }
-        let y = operator.apply(&z)?;
+        let y = products.of(&z)?;
         for i in 0..z.k() {
             let y = y.row(i);
             let diagonal: Vec<f64> = z.row(i).iter().zip(&y).map(|(z, y)| z * y).collect();
@@ -92,14 +92,14 @@ pub fn hutch_plus_plus(
     random: &mut Random,
     observer: &dyn Observer,
 ) -> Result<(Split, Split, usize)> {
-    let n = operator.n();
+    let (n, products) = (operator.n(), Products::new(operator));
     let count = count.min(n);
     let apply = |x: &Vectors, purpose: &str| -> Result<Vectors> {
         let mut out = Vectors::zeros(0, n, x.dtype());
         for start in (0..x.k()).step_by(group.max(1)) {
             observer.check()?;
             observer.progress(start as u64, x.k() as u64, purpose);
-            out.append(&operator.apply(&x.slice(start..x.k().min(start + group.max(1))))?);
+            out.append(&products.of(&x.slice(start..x.k().min(start + group.max(1))))?);
         }
         Ok(out)
     };
@@ -119,12 +119,18 @@ pub fn hutch_plus_plus(
         // where the sketch is the whole space nothing is left but rounding
         (rest, rest_sq) = (vec![0.0; count], vec![0.0; count]);
     }
-    let matvecs = 2 * count + q.k();
-    Ok((Split { exact, rest }, Split { exact: exact_sq, rest: rest_sq }, matvecs))
+    Ok((Split { exact, rest }, Split { exact: exact_sq, rest: rest_sq }, products.spent()))
 }
 
 /// An orthonormal basis of the span, directions at the rounding level left out.
 fn orthonormal(mut x: Vectors) -> Result<Vectors> {
+    // to lengths near 1 before squares are formed; what is 0 is left out below
+    let longest = panel::norms(&x).into_iter().fold(0.0f64, f64::max);
+    if longest == 0.0 {
+        return Ok(Vectors::zeros(0, x.n(), x.dtype()));
+    }
+    let factors = vec![1.0 / longest; x.k()];
+    panel::scale_rows(&mut x, &factors);
     for _ in 0..2 {
         let (values, vectors) = dense::eigh(&panel::gram(&x, &x))?;
         let largest = values.iter().fold(0.0f64, |m, v| m.max(*v));

@@ -19,6 +19,7 @@ mod nanogpt_run;
 mod passes;
 mod refusals;
 mod resume;
+mod spectra;
 mod support;
 mod updates;
 mod whole_runs;

@@ -1,0 +1,103 @@
+//! Approximate eigenpairs, and the Rayleigh-Ritz step that makes them as good as their span allows.
+
+use ndarray::{Array2, Axis};
+
+use super::operator::Products;
+use super::{dense, panel};
+use crate::error::Result;
+use crate::observer::Observer;
+use crate::vectors::Vectors;
+
+/// Pairs, values descending.
+pub struct Found {
+    /// Rayleigh quotients.
+    pub values: Vec<f64>,
+    /// ‖A v − θ v‖: recomputed where verified, an estimate of the search elsewhere.
+    pub residuals: Vec<f64>,
+    /// Which residuals were recomputed.
+    pub verified: Vec<bool>,
+    /// Unit vectors.
+    pub vectors: Vectors,
+}
+
+impl Found {
+    /// How many.
+    pub fn k(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The pairs at these places, in this order.
+    pub fn select(&self, places: &[usize]) -> Found {
+        Found {
+            values: places.iter().map(|&i| self.values[i]).collect(),
+            residuals: places.iter().map(|&i| self.residuals[i]).collect(),
+            verified: places.iter().map(|&i| self.verified[i]).collect(),
+            vectors: self.vectors.select(places),
+        }
+    }
+
+    /// The first `top` and the last `bottom`.
+    pub fn ends(&self, top: usize, bottom: usize) -> Found {
+        self.select(&(0..top).chain(self.k() - bottom..self.k()).collect::<Vec<_>>())
+    }
+
+    /// Verifies the pairs at these places (ascending), one product each; the others stay as they are.
+    ///
+    /// # Errors
+    /// As [`rayleigh_ritz`].
+    pub fn verify(
+        self,
+        places: &[usize],
+        products: &Products,
+        block: usize,
+        observer: &dyn Observer,
+    ) -> Result<Found> {
+        if places.is_empty() {
+            return Ok(self);
+        }
+        if places.len() == self.k() {
+            return rayleigh_ritz(self.vectors, products, block, observer);
+        }
+        let others: Vec<usize> = (0..self.k()).filter(|i| !places.contains(i)).collect();
+        let others = self.select(&others);
+        let mut all = rayleigh_ritz(self.vectors.select(places), products, block, observer)?;
+        all.values.extend(others.values);
+        all.residuals.extend(others.residuals);
+        all.verified.extend(others.verified);
+        all.vectors.append(&others.vectors);
+        let mut order: Vec<usize> = (0..all.k()).collect();
+        order.sort_by(|&i, &j| all.values[j].total_cmp(&all.values[i]));
+        Ok(all.select(&order))
+    }
+}
+
+/// Rayleigh-Ritz on the span of vectors that are orthonormal to rounding: one product each, true residuals.
+///
+/// # Errors
+/// Where a product or LAPACK fails, or the observer was told to stop.
+pub fn rayleigh_ritz(
+    mut vectors: Vectors,
+    products: &Products,
+    block: usize,
+    observer: &dyn Observer,
+) -> Result<Found> {
+    let k = vectors.k();
+    let mut images = Vectors::with_capacity(k, vectors.n(), vectors.dtype());
+    for start in (0..k).step_by(block.max(1)) {
+        observer.check()?;
+        images.append(&products.of(&vectors.slice(start..k.min(start + block.max(1))))?);
+    }
+    // make the small problem exact, though the vectors are not quite orthonormal
+    let (g, q) = dense::eigh(&panel::gram(&vectors, &vectors))?;
+    let whiten = &q * &g.mapv(|x| 1.0 / x.sqrt());
+    let h = panel::gram(&vectors, &images);
+    let h = whiten.t().dot(&((&h + &h.t()) * 0.5)).dot(&whiten);
+    let (values, s) = dense::eigh(&h)?;
+    let order: Vec<usize> = (0..k).rev().collect();
+    let (values, s) = (values.select(Axis(0), &order), whiten.dot(&s).select(Axis(1), &order));
+    panel::rotate(&mut vectors, s.view());
+    panel::rotate(&mut images, s.view());
+    panel::subtract(&mut images, &vectors, &Array2::from_diag(&values));
+    let residuals = panel::norms(&images);
+    Ok(Found { values: values.to_vec(), residuals, verified: vec![true; k], vectors })
+}
