@@ -8,7 +8,7 @@
 //! was skipped. `--exact` builds the matrix and decomposes it whole.
 //!
 //! **Cost.** One product is about two gradients; isolated eigenvalues take 15 to 60 products, one more
-//! each for verification, and an eighth to a quarter more for the check.
+//! each for verification, and 8 to about as many again for the check, as the size and the gaps ask for.
 //!
 //! `--density` adds the spectral density, `--trace` traces and norms; both are needed for some of the
 //! [condition estimates](condition).

@@ -5,9 +5,9 @@
 //! pivot exactly if a Ritz value lies above b, so no eigenvalue is ever computed.
 //!
 //! **How sure.** Of an eigenvalue λ* beyond the last one reported, L, with γ = (λ* − L)/(L − λmin), a random vector has
-//! the share |z|/√n, z normal, and m products show it if e^(m acosh(1+2γ)) > 2√n/|z| (the polynomial that is largest
-//! at λ* while (L − x)p(x)² is bounded over the others is Chebyshev's of the fourth kind). |z| < 0.0125 has
-//! probability 1%: so m = ln(160√n)/acosh(1+2γ) products see it in 99 cases of 100. What is nearer to L than that
+//! the share |z|/√n, z normal, and m products show it if e^((m−½) acosh(1+2γ)) > 2√n/|z| (the polynomial of degree m−1
+//! that is largest at λ* while (L − x)p(x)² is bounded over the others is Chebyshev's of the fourth kind). |z| < 0.0125
+//! has probability 1%: so ½ + ln(160√n)/acosh(1+2γ) products see it in 99 cases of 100. What is nearer to L than that
 //! may be missed more often. For the smallest eigenvalues all of this is mirrored.
 //!
 //! **References.** Kuczyński and Woźniakowski 1992, SIAM J. Matrix Anal. Appl. 13 (Lanczos from a random start); Parlett
@@ -91,12 +91,12 @@ pub fn least(n: usize) -> usize {
 pub fn products(n: usize, gamma: f64) -> usize {
     // acosh(1 + 2γ), without cancellation
     let rate = 2.0 * gamma.max(f64::MIN_POSITIVE).sqrt().asinh();
-    (depth(n) / rate).min(n as f64).ceil() as usize
+    (0.5 + depth(n) / rate).min(n as f64).ceil() as usize
 }
 
 /// The γ above which so many products see an eigenvalue with 99% probability.
 pub fn gamma(n: usize, products: usize) -> f64 {
-    (depth(n) / products as f64 / 2.0).sinh().powi(2)
+    (depth(n) / (products as f64 - 0.5) / 2.0).sinh().powi(2)
 }
 
 /// The gap γ that Ritz values show at the end of a list: between its last value and the next ones on either side of it,
@@ -195,13 +195,13 @@ mod tests {
                 assert!(products(n, gamma(n, m) * (1.0 + 1e-9)) <= m);
                 assert!((gamma(n, m) * 0.98 > 0.0) && products(n, gamma(n, m) * 0.98) >= m.min(n));
                 // the formula as it is written
-                let written = depth(n) / (1.0 + 2.0 * gamma(n, m)).acosh();
+                let written = 0.5 + depth(n) / (1.0 + 2.0 * gamma(n, m)).acosh();
                 assert!((written - m as f64).abs() < 1e-6, "{written} {m}");
             }
         }
         assert_eq!((least(1), least(1000), least(1_000_000)), (8, 11, 21));
         // {12, 12, 10.5} over a bulk in ±9
-        assert_eq!(products(1_000_000, 1.5 / 19.5), 22);
+        assert_eq!(products(1_000_000, 1.5 / 19.5), 23);
         assert_eq!(shown(&[12.0, 10.5], &[9.0, 0.0, -9.0], 0.01), Some(1.5 / 19.5));
     }
 
