@@ -37,7 +37,8 @@
 //! - *the residual is recomputed*: ‖A v − θ v‖ with one fresh product per reported pair. For a symmetric
 //!   matrix some eigenvalue lies within that distance of θ; it is the row's `uncertainty`;
 //! - *the list is checked*: a second random start, orthogonal to what was found, must find nothing above the
-//!   last reported value; otherwise the status is `unresolved`;
+//!   last reported value; otherwise the status is `unresolved`. How far beyond a skipped eigenvalue would have been
+//!   seen with 99% probability is in the metadata ([`linalg::completeness`]);
 //! - *multiplicity is looked for*: Lanczos from one start sees one copy of each eigenvalue, so copies are
 //!   searched with fresh directions, and ghosts (the classic failure without reorthogonalisation) cannot
 //!   appear.
