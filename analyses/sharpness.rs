@@ -1,13 +1,14 @@
 //! Curvature along the directions training moves in, from two products and a few forward passes.
 //!
 //! **What.** The Rayleigh quotient of the gradient, gᵀHg/gᵀg; the same in Adam's geometry,
-//! (1−β1)/((1+β1)(1−β1^t)) · gᵀP⁻¹Hg/gᵀg, whose crossing of 2/η for several steps in a row precedes loss
-//! spikes; the directional sharpness dᵀHd/dᵀg of the next update d = m̂/(√v̂+ε); and the critical sharpness
-//! 2/η_c, η_c the learning rate at which a step along d no longer lowers the loss.
+//! (1−β1)/((1+β1)(1−β1^t)) · c·gᵀP⁻¹Hg/gᵀg with c the clip factor of the next update, whose crossing of 2/η for
+//! several steps in a row precedes loss spikes; the directional sharpness dᵀHd/dᵀg of the next update d = m̂/(√v̂+ε);
+//! and the critical sharpness 2/η_c, η_c the learning rate at which a step along d no longer lowers the loss. Without
+//! Adam's state there is no d: the critical sharpness along the gradient has a name of its own.
 //!
 //! **Estimator and error.** Products are exact to rounding: no error is stated. η_c is known to a bracket of a
 //! sixteenth; half of it is the uncertainty. m, v and P are those of the next update, formed with this batch's
-//! gradient after clipping; without an optimizer in the checkpoint d is the gradient.
+//! gradient after clipping; c is that of update N+1 where the run's log has it, else unresolved.
 //!
 //! **Cost.** Two products, five to ten forward passes.
 //!
@@ -19,9 +20,11 @@ use crate::error::Result;
 use crate::linalg::LinearOperator;
 use crate::model::Gpt;
 use crate::observer::Observer;
-use crate::operator::{self, Curvature, critical_rate};
+use crate::operator::{self, Curvature, Preconditioner, critical_rate};
+use crate::optim::limits::{self, Limits};
 use crate::optim::stability;
 use crate::row::{Row, Status};
+use crate::run::OptimizerState;
 use crate::snapshot::Snapshot;
 use crate::values::Values;
 use crate::vectors::Vectors;
@@ -35,7 +38,7 @@ const QUANTITIES: &[Quantity] = &[
     Quantity {
         name: "sharpness/gradient_adam",
         unit: "nats",
-        about: "(1−β1)/((1+β1)(1−β1^t)) · gᵀP⁻¹Hg/gᵀg at the next update t, to be compared with 2/η",
+        about: "(1−β1)/((1+β1)(1−β1^t)) · c·gᵀP⁻¹Hg/gᵀg at the next update t, c its clip factor, to be compared with 2/η",
     },
     Quantity {
         name: "sharpness/directional",
@@ -46,6 +49,16 @@ const QUANTITIES: &[Quantity] = &[
         name: "sharpness/critical",
         unit: "nats",
         about: "2/η_c, η_c the smallest η with L(θ − η d) > L(θ)",
+    },
+    Quantity {
+        name: "sharpness/critical_gradient",
+        unit: "nats",
+        about: "2/η_c along the gradient, where no optimizer's state says what the next update is",
+    },
+    Quantity {
+        name: "sharpness/clip_factor",
+        unit: "",
+        about: "c: what clipping leaves of the gradient of update N+1; unresolved where it is not that update's own",
     },
     Quantity {
         name: "sharpness/threshold",
@@ -91,115 +104,123 @@ impl Analysis for Sharpness {
     }
 
     fn notes(&self) -> &'static str {
-        "t = N+1; P, m and v of the next update with this batch's clipped gradient; thresholds are asymptotic \
-         and assume a frozen P"
+        "t = N+1; P, m and v of the next update with this batch's clipped gradient; gradient_adam contains the clip \
+         factor c of update N+1, held frozen like P; thresholds are asymptotic and assume a frozen P"
     }
 
     fn run(&self, snapshot: &Snapshot, _: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
         let plan = snapshot.plan(1, 4, 4)?;
         observer.note(&format!("plan: {}", plan.describe(snapshot.batch())));
         let curvature = snapshot.curvature(&plan)?;
-        let g = curvature.gradient().to_f64();
-        let hg = product(curvature, curvature.gradient())?;
+        let g = curvature.gradient();
+        let n = g.len();
+        let hg = product(curvature, g)?;
         let tokens = snapshot.batch().num_tokens() as u64;
         let mut rows = vec![Row::new("loss/mean", curvature.loss()).n(tokens)];
-        let square = dot(&g, &g);
-        rows.push(Row::new("sharpness/gradient", dot(&g, &hg) / square).n(1));
+        let square = g.dot(g, 0..n);
+        rows.push(Row::new("sharpness/gradient", g.dot(&hg, 0..n) / square).n(1));
+        let along =
+            |d: &Values, guess: f64| critical(snapshot, curvature, plan.micro_batch, d, guess, observer);
 
-        let next = Next::of(snapshot, &g)?;
-        if let Some(p) = &next.preconditioner {
-            let turned: f64 = g.iter().zip(p).zip(&hg).map(|((g, p), hg)| g / p * hg).sum();
-            rows.push(Row::new("sharpness/gradient_adam", next.memory * turned / square).n(1));
-        }
-        let direction = Values::F64(next.direction).cast(snapshot.settings().dtype);
+        let adam = adam(snapshot).filter(|o| o.exp_avg_sq.is_some() || o.updates == 0);
+        let Some((o, (limits, clip))) = adam.zip(snapshot.limits(square.sqrt(), observer)) else {
+            let why = "no Adam's state says what the next update is: gradient_adam, directional and critical are left \
+                       out, critical_gradient is along the gradient";
+            observer.note(why);
+            snapshot.remark("direction", why);
+            let bend = g.dot(&hg, 0..n) / square;
+            rows.extend(
+                along(g, bend)?.map(|row| Row { quantity: "sharpness/critical_gradient".into(), ..row }),
+            );
+            rows.extend(thresholds(snapshot));
+            return Ok(snapshot.stamp(self.name(), rows));
+        };
+        rows.push(limits::clip_row(clip));
+
+        let next = snapshot.next_update()?;
+        let p = Preconditioner::of(&next.exp_avg_sq, o.beta2, limits.t, o.eps);
+        let correction = 1.0 - o.beta1.powf(limits.t as f64);
+        let memory = (1.0 - o.beta1) / ((1.0 + o.beta1) * correction);
+        let turned = divided(&hg, &p, 1.0).dot(g, 0..n);
+        let row = Row::new("sharpness/gradient_adam", memory * clip.factor * turned / square).n(1);
+        rows.push(row.status(limits::status(clip)));
+
+        let d = divided(&next.exp_avg, &p, correction);
         observer.check()?;
-        let d = direction.to_f64();
-        let downhill = dot(&d, &g);
-        let bent = dot(&d, &product(curvature, &direction)?);
+        let downhill = d.dot(g, 0..n);
+        let bend = d.dot(&product(curvature, &d)?, 0..n) / downhill;
         let status = if downhill > 0.0 { Status::Ok } else { Status::Unresolved };
-        rows.push(Row::new("sharpness/directional", bent / downhill).n(1).status(status));
-        rows.extend(critical(snapshot, curvature, plan.micro_batch, &d, bent / downhill, observer)?);
+        rows.push(Row::new("sharpness/directional", bend).n(1).status(status));
+        rows.extend(along(&d, bend)?);
         rows.extend(thresholds(snapshot));
         Ok(snapshot.stamp(self.name(), rows))
     }
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+fn product(curvature: &Curvature, x: &Values) -> Result<Values> {
+    Ok(operator::Hessian(curvature).apply(&Vectors::new(x.clone(), x.len()))?.into_values())
 }
 
-fn product(curvature: &Curvature, x: &Values) -> Result<Vec<f64>> {
-    Ok(operator::Hessian(curvature).apply(&Vectors::new(x.clone(), x.len()))?.row(0))
-}
-
-/// The next update, as far as the checkpoint tells.
-struct Next {
-    /// Its direction; the step is minus the learning rate times this.
-    direction: Vec<f64>,
-    /// diag P.
-    preconditioner: Option<Vec<f64>>,
-    /// (1−β1)/((1+β1)(1−β1^t)).
-    memory: f64,
-}
-
-impl Next {
-    fn of(snapshot: &Snapshot, g: &[f64]) -> Result<Self> {
-        let Some(o) = snapshot.optimizer().filter(|o| o.name.starts_with("adam")) else {
-            return Ok(Next { direction: g.to_vec(), preconditioner: None, memory: 1.0 });
-        };
-        let next = snapshot.next_update()?;
-        let t = (o.updates + 1) as f64;
-        let (correction1, correction2) = (1.0 - o.beta1.powf(t), 1.0 - o.beta2.powf(t));
-        let v = next.exp_avg_sq.to_f64();
-        let p: Vec<f64> = v.iter().map(|v| (v / correction2).sqrt() + o.eps).collect();
-        let m = next.exp_avg.to_f64();
-        let direction = m.iter().zip(&p).map(|(m, p)| m / correction1 / p).collect();
-        let memory = (1.0 - o.beta1) / ((1.0 + o.beta1) * correction1);
-        Ok(Next { direction, preconditioner: Some(p), memory })
+/// P⁻¹x over `by`, in the precision of x.
+fn divided(x: &Values, p: &Preconditioner, by: f64) -> Values {
+    let root = p.inverse_root();
+    let one = |i: usize| x.get(i) * root.get(i) * root.get(i) / by;
+    match x {
+        Values::F32(x) => Values::F32((0..x.len()).map(|i| one(i) as f32).collect()),
+        Values::F64(x) => Values::F64((0..x.len()).map(one).collect()),
     }
 }
 
-/// 2/η_c along `d`, unresolved where the loss rises at once or never.
+/// 2/η_c along `d`; said where the loss rises at once or never.
 fn critical(
     snapshot: &Snapshot,
     curvature: &Curvature,
     micro_batch: usize,
-    d: &[f64],
+    d: &Values,
     directional: f64,
     observer: &dyn Observer,
 ) -> Result<Option<Row>> {
     let settings = snapshot.settings();
-    let start = snapshot.checkpoint().parameters.to_f64();
+    let start = &snapshot.checkpoint().parameters;
     let at = |eta: f64| -> Result<f64> {
         observer.check()?;
-        let moved: Vec<f64> = start.iter().zip(d).map(|(x, d)| x - eta * d).collect();
-        let values = Values::F64(moved).cast(settings.dtype);
+        let moved = |i: usize| start.get(i) - eta * d.get(i);
+        let values = match start {
+            Values::F32(x) => Values::F32((0..x.len()).map(|i| moved(i) as f32).collect()),
+            Values::F64(x) => Values::F64((0..x.len()).map(moved).collect()),
+        };
         Gpt::new(snapshot.config(), &values, &settings.device.burn())?.loss(snapshot.batch(), micro_batch)
     };
     // the same pass at 0, so that both sides round alike
     let base = curvature.gpt().loss(snapshot.batch(), micro_batch)?;
     let lr = snapshot.optimizer().map(|o| o.lr).filter(|lr| *lr > 0.0).unwrap_or(1e-3);
     let guess = if directional > 0.0 { 2.0 / directional } else { lr };
-    Ok(critical_rate(base, guess, at)?.map(|bracket| {
-        let (high, low) = (2.0 / bracket.low, 2.0 / bracket.high);
-        let row = Row::new("sharpness/critical", 0.5 * (high + low)).uncertainty(0.5 * (high - low));
-        row.n(bracket.passes as u64)
-    }))
+    let Some(bracket) = critical_rate(base, guess, at)? else {
+        let why = "no learning rate is critical: along the next update the loss rises at once, or never";
+        observer.note(why);
+        snapshot.remark("critical", why);
+        return Ok(None);
+    };
+    let (high, low) = (2.0 / bracket.low, 2.0 / bracket.high);
+    let row = Row::new("sharpness/critical", 0.5 * (high + low)).uncertainty(0.5 * (high - low));
+    Ok(Some(row.n(bracket.passes as u64)))
+}
+
+/// The optimizer, where it is of Adam's kind.
+fn adam(snapshot: &Snapshot) -> Option<&OptimizerState> {
+    snapshot.optimizer().filter(|o| o.name.starts_with("adam"))
 }
 
 /// The limits of the optimizer in use at its next learning rate; no batch enters.
 fn thresholds(snapshot: &Snapshot) -> Vec<Row> {
-    let Some(o) = snapshot.optimizer().filter(|o| o.lr > 0.0) else { return vec![] };
+    let Some(o) = snapshot.optimizer() else { return vec![] };
     let row = |name: &'static str, value: f64| Row::new(name, value).without_batch();
     let two = row("sharpness/two_over_lr", 2.0 / o.lr);
-    if !o.name.starts_with("adam") {
+    if adam(snapshot).is_none() {
         return vec![row("sharpness/threshold", 2.0 / o.lr), two];
     }
-    let t = o.updates + 1;
-    vec![
-        row("sharpness/threshold", stability::threshold(o.beta1, o.lr)),
-        row("sharpness/threshold_t", stability::threshold_at(o.beta1, o.lr, t)),
-        row("sharpness/threshold_decay", stability::threshold_with_decay(o.beta1, o.lr, o.weight_decay)),
-        two,
-    ]
+    let decay = stability::threshold_with_decay(o.beta1, o.lr, o.weight_decay);
+    let mut rows = Limits { beta1: o.beta1, lr: o.lr, t: o.updates + 1 }.thresholds("");
+    rows.extend([row("sharpness/threshold_decay", decay), two]);
+    rows
 }

@@ -211,6 +211,7 @@ fn bench(size: &Size, rounds: usize, json: bool) {
                             optimizer: "adamw",
                             update: &update,
                             next_lr: 1e-6,
+                            grad_clip: 1.0,
                             batch: &batch,
                             gpt: &model,
                             loss,

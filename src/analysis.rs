@@ -119,6 +119,19 @@ pub trait StepTracker {
         Vec::new()
     }
 
+    /// Whether rows of the last step wait for what the next update tells.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Completes them from an update that is not itself measured.
+    ///
+    /// # Errors
+    /// Where a computation fails.
+    fn settle(&mut self, _step: &Step) -> Result<Vec<Row>> {
+        Ok(Vec::new())
+    }
+
     /// Everything remembered, by name: what a resumed run goes on from.
     fn state(&self) -> BTreeMap<String, Vectors>;
 

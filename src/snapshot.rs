@@ -9,8 +9,10 @@ use crate::config::GptConfig;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::Gpt;
+use crate::observer::Observer;
 use crate::operator::{Curvature, Plan};
-use crate::optim::{self, AdamW, Hyperparameters, Part, UpdateStatistics, clip_factor};
+use crate::optim::limits::{self, Limits};
+use crate::optim::{self, AdamW, Clip, Hyperparameters, Part, UpdateStatistics, clip_factor};
 use crate::row::{Origin, Row};
 use crate::run::{Checkpoint, OptimizerState};
 use crate::settings::Settings;
@@ -199,6 +201,23 @@ impl Snapshot {
         let hyper =
             Hyperparameters { beta1: o.beta1, beta2: o.beta2, eps: o.eps, weight_decay: o.weight_decay };
         Ok((o, hyper))
+    }
+
+    /// Adam's limits at update N+1 and what clipping leaves of that update's gradient: from the run's log where it has
+    /// the update, else from the norm of the batch's gradient before clipping. What is not known is said.
+    pub fn limits(&self, batch_norm: f64, observer: &dyn Observer) -> Option<(Limits, Clip)> {
+        let o = self.optimizer()?;
+        let clip = Clip::of(o.grad_clip, self.checkpoint.next_grad_norm, batch_norm);
+        let origin = limits::origin(clip);
+        self.remark("clip_factor", origin);
+        if !clip.is_known() {
+            observer.note(&format!("clip factor of the next update: {origin}"));
+        }
+        if o.lr <= 0.0 {
+            self.remark("threshold", limits::NO_RATE);
+            observer.note(limits::NO_RATE);
+        }
+        Some((Limits { beta1: o.beta1, lr: o.lr, t: o.updates + 1 }, clip))
     }
 
     /// The update that led to this checkpoint, rebuilt from the optimizer's state; `None` before the first

@@ -27,6 +27,8 @@ pub struct Step<'a> {
     pub update: &'a UpdateStatistics,
     /// Learning rate of the update after it.
     pub next_lr: f64,
+    /// Gradient norm above which the run scales gradients down; 0 is never.
+    pub grad_clip: f64,
     /// Its batch.
     pub batch: &'a Batch,
     /// The model before it.

@@ -67,11 +67,17 @@ impl Known {
         }
     }
 
+    /// Nothing is below 0.
+    pub fn semidefinite(&mut self) {
+        self.smallest = Some(0.0);
+    }
+
     /// Adds eigenvalues; a whole spectrum makes trace and norm exact.
     pub fn eigenvalues(&mut self, found: &Eigenpairs, whole: bool) {
         let triple = |pair| (pair, extremes::status(found, pair));
         self.top = found.top.iter().map(triple).map(|(p, status)| (p.value, p.residual, status)).collect();
-        self.smallest = found.bottom.first().map(|pair| pair.value);
+        let last = if whole { found.top.last() } else { found.bottom.first() };
+        self.smallest = last.map(|pair| pair.value).or(self.smallest);
         if whole {
             self.spectrum = found.top.iter().map(|pair| pair.value).collect();
             self.trace = Some((self.spectrum.iter().sum(), None));

@@ -44,9 +44,15 @@ pub const QUANTITIES: &[Quantity] = &[
         about: "threshold·(1−β1^t) at the next update t = N+1",
     },
     Quantity {
+        name: "sharpness/clip_factor",
+        unit: "",
+        about: "c: what clipping leaves of the gradient of update N+1, which meets c·P⁻¹H; unresolved where it is not that \
+                update's own",
+    },
+    Quantity {
         name: "sharpness/margin",
         unit: "",
-        about: "threshold_t over the largest preconditioned eigenvalue",
+        about: "threshold_t over c times the largest preconditioned eigenvalue",
     },
     Quantity {
         name: "{operator}/trace",
@@ -121,10 +127,10 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "bottom",
         value: "K",
-        takes: Takes::COUNT,
-        default: "1",
+        takes: Takes::Text,
+        default: "auto",
         repeatable: false,
-        help: "How many of the smallest",
+        help: "How many of the smallest; auto is 1 for hessian and 0 for the other operators",
     },
     OptionSpec {
         name: "operator",

@@ -2,31 +2,8 @@
 
 use super::job::Kind;
 use crate::linalg::{Eigenpairs, Ritz};
-use crate::optim::stability;
+use crate::optim::limits::Lambda;
 use crate::row::{Row, Status};
-
-/// Adam's limit at update `t` with the rate `lr`, and how far λ1 of a preconditioned matrix, given as value,
-/// residual, products and status, is from it. Those of preconditioned-next carry its name in front.
-pub fn limits(kind: Kind, first: Option<(f64, f64, usize, Status)>, beta1: f64, lr: f64, t: u64) -> Vec<Row> {
-    if lr <= 0.0 {
-        return vec![];
-    }
-    let name = |name: &str| match kind {
-        Kind::PreconditionedNext => format!("{}/sharpness/{name}", kind.prefix()),
-        _ => format!("sharpness/{name}"),
-    };
-    let threshold_t = stability::threshold_at(beta1, lr, t);
-    let mut rows = vec![
-        Row::new(name("threshold"), stability::threshold(beta1, lr)).without_batch(),
-        Row::new(name("threshold_t"), threshold_t).without_batch(),
-    ];
-    if let Some((value, residual, matvecs, status)) = first.filter(|first| first.0 > 0.0) {
-        let margin = threshold_t / value;
-        let row = Row::new(name("margin"), margin).uncertainty(margin * residual / value);
-        rows.push(row.n(matvecs as u64).status(status));
-    }
-    rows
-}
 
 /// The share of the `n` coordinates that are left out. The gradient of the batch is part of the next v; in the
 /// stored one no batch of ours enters.
@@ -54,4 +31,14 @@ pub fn list(pairs: &Eigenpairs, quantity: String, chosen: &[Ritz]) -> Vec<Row> {
             .status(status(pairs, pair))
     };
     chosen.iter().enumerate().map(row).collect()
+}
+
+/// The first of the largest, with what it cost.
+pub fn first(pairs: &Eigenpairs) -> Option<Lambda> {
+    pairs.top.first().map(|pair| Lambda {
+        value: pair.value,
+        residual: pair.residual,
+        matvecs: pairs.matvecs,
+        status: status(pairs, pair),
+    })
 }

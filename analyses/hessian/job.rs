@@ -4,7 +4,9 @@ use crate::analysis::Options;
 use crate::error::{Error, Result};
 use crate::linalg::Request;
 use crate::operator::{self, Curvature, Keep, Plan, Preconditioner, Scope};
+use crate::optim::clip_factor;
 use crate::snapshot::Snapshot;
+use crate::takes::Takes;
 
 /// Which matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,16 @@ impl Kind {
         }
     }
 
+    /// What stands in front of the names of its limits: those of the stored P have none.
+    pub fn of_limits(self) -> &'static str {
+        if self == Kind::PreconditionedNext { "preconditioned_next/" } else { "" }
+    }
+
+    /// Whether it is in Adam's geometry.
+    pub fn is_preconditioned(self) -> bool {
+        matches!(self, Kind::Preconditioned | Kind::PreconditionedNext)
+    }
+
     /// P of this kind, where it has one.
     pub fn preconditioner(
         self,
@@ -58,8 +70,16 @@ impl Kind {
                         "add the optimizer to state.json, or use --operator hessian",
                     ));
                 };
+                if o.exp_avg_sq.is_none() && o.updates > 0 {
+                    return Err(Error::usage_hint(
+                        "the checkpoint has no second moment (exp_avg_sq), so Adam's next preconditioner is not known",
+                        "use --operator hessian, or a checkpoint saved with its optimizer",
+                    ));
+                }
                 let (v, gradient) = (o.exp_avg_sq.as_ref(), curvature.gradient());
-                Ok(Some(Preconditioner::next(v, gradient, o.beta2, o.updates, o.eps)))
+                // this batch's gradient enters v as the run would clip it
+                let (_, clip) = clip_factor(gradient, o.grad_clip.unwrap_or(0.0));
+                Ok(Some(Preconditioner::next(v, gradient, clip, o.beta2, o.updates, o.eps)))
             }
         }
     }
@@ -71,8 +91,10 @@ pub struct Job {
     pub kinds: Vec<Kind>,
     /// Their parts.
     pub scopes: Vec<Scope>,
-    /// Which eigenvalues, how well.
-    pub request: Request,
+    /// Which eigenvalues, how well; how many of the smallest depends on the matrix.
+    request: Request,
+    /// How many of the smallest, where that was said.
+    bottom: Option<usize>,
     /// Whole spectra instead.
     pub exact: bool,
     /// Spectral densities too.
@@ -84,6 +106,9 @@ pub struct Job {
     /// Lanczos steps of each.
     pub depth: usize,
 }
+
+/// --bottom where it is not given.
+const AUTO: &str = "auto";
 
 /// Probes multiplied at a time where the memory allows.
 const GROUP: usize = 8;
@@ -100,7 +125,14 @@ impl Job {
         if tol.is_nan() || tol <= 0.0 {
             return Err(Error::usage(format!("--tol {tol} must be positive")));
         }
-        let (top, bottom): (usize, usize) = (options.get("top")?, options.get("bottom")?);
+        let top: usize = options.get("top")?;
+        let bottom = match options.get::<String>("bottom")?.as_str() {
+            AUTO => None,
+            text => {
+                let hint = "leave it out, or use --bottom 1";
+                Some(Takes::COUNT.whole(text).map_err(|refusal| refusal.of("--bottom", text, hint))? as usize)
+            }
+        };
         let max_matvecs: usize = options.get("max-matvecs")?;
         let exact = options.is_on("exact");
         let (density, trace) = (options.is_on("density"), options.is_on("trace"));
@@ -109,9 +141,6 @@ impl Job {
             return Err(Error::usage(
                 "--probes and --num-matvecs must be at least 2: an error needs a spread",
             ));
-        }
-        if top + bottom == 0 && !(exact || density || trace) {
-            return Err(Error::usage("--top 0 and --bottom 0 ask for no eigenvalue"));
         }
         if max_matvecs == 0 {
             return Err(Error::usage("--max-matvecs 0 leaves nothing to compute with"));
@@ -123,8 +152,28 @@ impl Job {
             }
         }
         let completeness = !options.is_on("no-completeness");
-        let request = Request { top, bottom, tol, max_matvecs, completeness, block: 1, max_basis: 0 };
-        Ok(Job { kinds, scopes, request, exact, density, trace, probes, depth })
+        let request = Request { top, bottom: 0, tol, max_matvecs, completeness, block: 1, max_basis: 0 };
+        let job = Job { kinds, scopes, request, bottom, exact, density, trace, probes, depth };
+        let nothing = |kind: &Kind| job.wanted(*kind) == 0;
+        if !(exact || density || trace) && job.kinds.iter().any(nothing) {
+            return Err(Error::usage("--top 0 and --bottom 0 ask for no eigenvalue"));
+        }
+        Ok(job)
+    }
+
+    /// What is wanted of a matrix of this kind, with a basis of at most `max_basis` vectors.
+    ///
+    /// The least eigenvalue is looked for unasked in the Hessian alone: the Gauss-Newton matrix is singular, and
+    /// the lower end of a preconditioned one a cluster, and their search would have no end.
+    pub fn request(&self, kind: Kind, max_basis: usize) -> Request {
+        let bottom = self.bottom.unwrap_or(usize::from(kind == Kind::Hessian));
+        Request { bottom, max_basis, ..self.request.clone() }
+    }
+
+    /// Eigenvalues wanted of a matrix of this kind.
+    fn wanted(&self, kind: Kind) -> usize {
+        let request = self.request(kind, 0);
+        request.top + request.bottom
     }
 
     /// How products fit the memory: as many probes at a time as do, a basis for the solver and the probes.
@@ -132,7 +181,7 @@ impl Job {
     /// # Errors
     /// Where not even one vector at a time fits.
     pub fn plan(&self, snapshot: &Snapshot) -> Result<Plan> {
-        let least = self.request.top + self.request.bottom + 5;
+        let least = self.kinds.iter().map(|kind| self.wanted(*kind)).max().unwrap_or(0) + 5;
         let solver = self.request.max_matvecs + 1;
         let wish = if self.density { solver.max(self.group() * self.depth) } else { solver };
         let several = snapshot.plan(self.group(), least, wish);
@@ -154,8 +203,8 @@ impl Job {
         let products: usize = if self.exact {
             self.kinds.len() * self.scopes.iter().map(Scope::n).sum::<usize>()
         } else {
-            let search =
-                if self.request.top + self.request.bottom > 0 { self.request.max_matvecs } else { 0 };
+            let searched = self.kinds.iter().any(|kind| self.wanted(*kind) > 0);
+            let search = if searched { self.request.max_matvecs } else { 0 };
             let density = if self.density { self.probes * self.depth } else { 0 };
             solves * (search + density + if self.trace { 4 * self.probes } else { 0 })
         };

@@ -34,6 +34,8 @@ use crate::error::Result;
 use crate::linalg::{self, Eigenpairs, LinearOperator, Measure, Request, dense};
 use crate::observer::Observer;
 use crate::operator::{self, Curvature, GaussNewton, Preconditioned, Preconditioner, Restricted, Scope};
+use crate::optim::Clip;
+use crate::optim::limits::{self, Limits};
 use crate::random::{self, Random};
 use crate::row::Row;
 use crate::snapshot::Snapshot;
@@ -69,7 +71,9 @@ impl Analysis for Hessian {
     fn notes(&self) -> &'static str {
         "loss: mean cross-entropy over all targets, dropout off; uncertainty of an eigenvalue: recomputed \
          residual norm; n: products spent; preconditioned: P^-1/2 H P^-1/2, P = diag(sqrt(v/(1-beta2^N)) + eps); \
-         preconditioned-next: v with this batch's gradient added as it is before clipping, N+1"
+         preconditioned-next: v with this batch's gradient added as the run would clip it, N+1; lambda: of P^-1/2 H \
+         P^-1/2, of which an update of clipped gradients meets c times as much; margin: threshold_t/(c lambda1), c \
+         frozen, like P; masked: without coordinates where sqrt(v_hat) < 10 eps"
     }
 
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
@@ -79,7 +83,6 @@ impl Analysis for Hessian {
         observer.note(&format!("plan: n = {n}, {}", plan.describe(snapshot.batch())));
         let curvature = snapshot.curvature(&plan)?;
         observer.note(&job.cost(curvature));
-        let request = Request { max_basis: plan.max_basis, ..job.request.clone() };
         let group = job.group().min((plan.max_basis / job.depth).max(1));
 
         let gradient = curvature.gradient();
@@ -89,11 +92,15 @@ impl Analysis for Hessian {
             Row::new("loss/mean", curvature.loss()).n(tokens),
             Row::new("gradient/norm", norm).n(tokens),
         ];
+        let preconditioned = job.kinds.iter().any(|kind| kind.is_preconditioned());
+        let adam = if preconditioned { snapshot.limits(norm, observer) } else { None };
+        rows.extend(adam.map(|(_, clip)| limits::clip_row(clip)));
         for kind in &job.kinds {
             let preconditioner = kind.preconditioner(snapshot, curvature)?;
             let mut densities = Vec::new();
             for scope in &job.scopes {
-                let part = Part { kind: *kind, scope, preconditioner: preconditioner.as_ref() };
+                let part = Part { kind: *kind, scope, preconditioner: preconditioner.as_ref(), adam };
+                let request = job.request(*kind, plan.max_basis);
                 let (found, density) = part.measure(snapshot, curvature, &job, &request, group, observer)?;
                 rows.extend(found);
                 densities.extend(density.map(|measures| (scope.name.as_str(), measures)));
@@ -117,19 +124,22 @@ struct Part<'a> {
     kind: Kind,
     scope: &'a Scope,
     preconditioner: Option<&'a Preconditioner>,
+    /// The next update and how it is clipped, where the optimizer is known.
+    adam: Option<(Limits, Clip)>,
 }
 
 impl Part<'_> {
-    /// Calls `work` on the matrix, with `preconditioner` in place of its own.
+    /// Calls `work` on the matrix, without the coordinates at the floor of ε where it is to be `masked`.
     fn with_matrix<T>(
         &self,
         curvature: &Curvature,
-        preconditioner: Option<&Preconditioner>,
+        masked: bool,
         work: impl FnOnce(&dyn LinearOperator) -> Result<T>,
     ) -> Result<T> {
         let (hessian, ggn) = (operator::Hessian(curvature), GaussNewton(curvature));
         let base: &dyn LinearOperator = if self.kind == Kind::Ggn { &ggn } else { &hessian };
-        let preconditioned = preconditioner.map(|p| Preconditioned::new(base, p));
+        let geometry = if masked { Preconditioned::masked } else { Preconditioned::new };
+        let preconditioned = self.preconditioner.map(|p| geometry(base, p));
         let whole: &dyn LinearOperator = preconditioned.as_ref().map_or(base, |p| p);
         if self.scope.n() == whole.n() {
             return work(whole);
@@ -154,23 +164,25 @@ impl Part<'_> {
         observer: &dyn Observer,
     ) -> Result<(Vec<Row>, Option<Vec<Measure>>)> {
         let prefix = self.kind.prefix();
-        let solve =
-            |preconditioner: Option<&Preconditioner>, request: &Request, hint: Option<Vectors>, of: &str| {
-                self.with_matrix(curvature, preconditioner, |matrix| -> Result<Eigenpairs> {
-                    let found = if job.exact {
-                        dense::spectrum(matrix, request.bottom, request.tol, observer)?
-                    } else {
-                        let random = &mut self.random(snapshot, "");
-                        linalg::eigsh(matrix, request, hint.as_ref(), random, observer)?
-                    };
-                    snapshot.remark(&format!("completeness.{of}"), found.completeness.describe());
-                    Ok(found)
-                })
-            };
+        let solve = |masked: bool, request: &Request, hint: Option<Vectors>, of: &str| {
+            self.with_matrix(curvature, masked, |matrix| -> Result<Eigenpairs> {
+                let found = if job.exact {
+                    dense::spectrum(matrix, request.bottom, request.tol, observer)?
+                } else {
+                    let random = &mut self.random(snapshot, "");
+                    linalg::eigsh(matrix, request, hint.as_ref(), random, observer)?
+                };
+                snapshot.remark(&format!("completeness.{of}"), found.completeness.describe());
+                Ok(found)
+            })
+        };
         let (mut rows, mut known) = (Vec::new(), Known::of(self.scope.n(), snapshot.settings().dtype));
+        if self.kind == Kind::Ggn {
+            known.semidefinite();
+        }
         if job.exact || request.top + request.bottom > 0 {
             let name = format!("{prefix}/{}", self.scope.name);
-            let found = solve(self.preconditioner, request, snapshot.hint(&name, self.scope.n()), &name)?;
+            let found = solve(false, request, snapshot.hint(&name, self.scope.n()), &name)?;
             if !job.exact {
                 snapshot.leave_hint(&name, found.hint());
             }
@@ -181,25 +193,22 @@ impl Part<'_> {
                 let masked = if share > 0.0 {
                     let request = Request { bottom: 0, ..request.clone() };
                     let near = (!job.exact).then(|| found.hint());
-                    solve(Some(&preconditioner.masked()), &request, near, &format!("{name}/masked"))?
+                    solve(true, &request, near, &format!("{name}/masked"))?
                 } else {
                     found.clone()
                 };
                 rows.extend(extremes::list(&masked, format!("{prefix}/lambda_masked"), &masked.top));
                 rows.push(extremes::masked_fraction(self.kind, share, self.scope.n()));
-                if self.scope.name == "all" {
-                    let first = found.top.first().map(|first| {
-                        (first.value, first.residual, found.matvecs, extremes::status(&found, first))
-                    });
-                    if let Some(o) = snapshot.optimizer() {
-                        rows.extend(extremes::limits(self.kind, first, o.beta1, o.lr, o.updates + 1));
-                    }
+                if let Some((limits, clip)) = self.adam.filter(|_| self.scope.name == "all") {
+                    let prefix = self.kind.of_limits();
+                    rows.extend(limits.thresholds(prefix));
+                    rows.extend(extremes::first(&found).and_then(|first| limits.margin(prefix, first, clip)));
                 }
             }
             known.eigenvalues(&found, job.exact);
         }
         if job.trace && !job.exact {
-            self.with_matrix(curvature, self.preconditioner, |matrix| {
+            self.with_matrix(curvature, false, |matrix| {
                 let random = &mut self.random(snapshot, "/trace");
                 rows.extend(traces::rows(
                     matrix, self.scope, snapshot, job.probes, group, random, &mut known, observer, prefix,
@@ -209,7 +218,7 @@ impl Part<'_> {
         }
         let mut density = None;
         if job.density {
-            let measures = self.with_matrix(curvature, self.preconditioner, |matrix| {
+            let measures = self.with_matrix(curvature, false, |matrix| {
                 let random = &mut self.random(snapshot, "/density");
                 linalg::quadrature(matrix, job.probes, job.depth, group, random, observer)
             })?;

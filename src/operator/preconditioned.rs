@@ -8,20 +8,29 @@
 //!
 //! Reference: Cohen et al. 2022, Adaptive Gradient Methods at the Edge of Stability, arXiv 2207.14484.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 use crate::linalg::LinearOperator;
 use crate::run::OptimizerState;
-use crate::values::{DType, Values};
+use crate::values::{DType, Real, Values};
 use crate::vectors::Vectors;
 
 /// Coordinates with √v̂ below this many ε are masked.
 const FLOOR: f64 = 10.0;
 
+/// Numbers a thread scales at a time.
+const CHUNK: usize = 1 << 14;
+
 /// The diagonal P^-½, and which of it is at the floor of ε.
 #[derive(Debug, Clone)]
 pub struct Preconditioner {
-    inverse_root: Vec<f64>,
-    at_floor: Vec<bool>,
+    /// Flat, in the precision of the moments: one vector is all that is held.
+    inverse_root: Values,
+    /// P^-½ of √v̂ = 10 ε: a coordinate that is larger is at the floor. Infinite where ε is 0.
+    floor: f64,
 }
 
 impl Preconditioner {
@@ -47,56 +56,46 @@ impl Preconditioner {
 
     /// P of the second moment `v` after `updates` updates, at least one.
     pub fn of(v: &Values, beta2: f64, updates: u64, eps: f64) -> Self {
-        Self::new(&v.to_f64(), beta2, updates, eps)
+        Self::new(v.len(), v.dtype(), |i| v.get(i), beta2, updates, eps)
     }
 
-    /// P of the next update: v after adding this batch's gradient, bias correction at N+1. The gradient is that
-    /// of the loss whose curvature is measured, before clipping: clipping scales the products with it alike.
-    pub fn next(v: Option<&Values>, gradient: &Values, beta2: f64, updates: u64, eps: f64) -> Self {
-        let v: Vec<f64> = (0..gradient.len())
-            .map(|i| beta2 * v.map_or(0.0, |v| v.get(i)) + (1.0 - beta2) * gradient.get(i).powi(2))
-            .collect();
-        Self::new(&v, beta2, updates + 1, eps)
+    /// P of the next update: v after adding this batch's gradient, of which clipping leaves the factor `clip`, bias
+    /// correction at N+1.
+    pub fn next(
+        v: Option<&Values>,
+        gradient: &Values,
+        clip: f64,
+        beta2: f64,
+        updates: u64,
+        eps: f64,
+    ) -> Self {
+        let after =
+            |i: usize| beta2 * v.map_or(0.0, |v| v.get(i)) + (1.0 - beta2) * (clip * gradient.get(i)).powi(2);
+        Self::new(gradient.len(), gradient.dtype(), after, beta2, updates + 1, eps)
     }
 
-    /// The same of an update that was made, from v after it: clipping by c had left (1−β2)(1−c²)g² out.
-    pub fn unclipped(v: &Values, gradient: &Values, clip: f64, beta2: f64, updates: u64, eps: f64) -> Self {
-        let left_out = (1.0 - beta2) * (1.0 - clip * clip);
-        let v: Vec<f64> =
-            (0..gradient.len()).map(|i| v.get(i) + left_out * gradient.get(i).powi(2)).collect();
-        Self::new(&v, beta2, updates, eps)
-    }
-
-    fn new(v: &[f64], beta2: f64, t: u64, eps: f64) -> Self {
+    fn new(n: usize, dtype: DType, v: impl Fn(usize) -> f64 + Sync, beta2: f64, t: u64, eps: f64) -> Self {
         let correction = 1.0 - beta2.powf(t as f64);
-        let root: Vec<f64> = v.iter().map(|v| (v / correction).sqrt()).collect();
-        Preconditioner {
-            inverse_root: root.iter().map(|r| 1.0 / (r + eps).sqrt()).collect(),
-            at_floor: root.iter().map(|r| *r < FLOOR * eps).collect(),
-        }
-    }
-
-    /// P^-½ with zeros where √v̂ < 10 ε.
-    pub fn masked(&self) -> Self {
-        let keep = |(inverse, floor): (&f64, &bool)| if *floor { 0.0 } else { *inverse };
-        Preconditioner {
-            inverse_root: self.inverse_root.iter().zip(&self.at_floor).map(keep).collect(),
-            at_floor: self.at_floor.clone(),
-        }
+        let inverse_root = |i: usize| 1.0 / ((v(i) / correction).sqrt() + eps).sqrt();
+        let all = (0..n).into_par_iter();
+        let inverse_root = match dtype {
+            DType::F32 => Values::F32(all.map(|i| inverse_root(i) as f32).collect()),
+            DType::F64 => Values::F64(all.map(inverse_root).collect()),
+        };
+        Preconditioner { inverse_root, floor: 1.0 / ((FLOOR + 1.0) * eps).sqrt() }
     }
 
     /// The share of coordinates with √v̂ < 10 ε, among those of `ranges`.
-    pub fn masked_fraction(&self, ranges: &[std::ops::Range<usize>]) -> f64 {
-        let (mut masked, mut all) = (0usize, 0usize);
-        for range in ranges {
-            masked += self.at_floor[range.clone()].iter().filter(|f| **f).count();
-            all += range.len();
-        }
-        masked as f64 / all as f64
+    pub fn masked_fraction(&self, ranges: &[Range<usize>]) -> f64 {
+        let masked = |range: &Range<usize>| {
+            range.clone().into_par_iter().filter(|&i| self.inverse_root.get(i) > self.floor).count()
+        };
+        let all: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+        ranges.iter().map(masked).sum::<usize>() as f64 / all as f64
     }
 
     /// P^-½, flat.
-    pub fn inverse_root(&self) -> &[f64] {
+    pub fn inverse_root(&self) -> &Values {
         &self.inverse_root
     }
 }
@@ -105,30 +104,38 @@ impl Preconditioner {
 pub struct Preconditioned<'a> {
     inner: &'a dyn LinearOperator,
     preconditioner: &'a Preconditioner,
+    /// Coordinates whose P^-½ is larger are left out.
+    limit: f64,
 }
 
 impl<'a> Preconditioned<'a> {
     /// `inner` between two factors of P^-½.
     pub fn new(inner: &'a dyn LinearOperator, preconditioner: &'a Preconditioner) -> Self {
         assert_eq!(inner.n(), preconditioner.inverse_root.len());
-        Preconditioned { inner, preconditioner }
+        Preconditioned { inner, preconditioner, limit: f64::INFINITY }
+    }
+
+    /// The same with zeros for the coordinates where √v̂ < 10 ε.
+    pub fn masked(inner: &'a dyn LinearOperator, preconditioner: &'a Preconditioner) -> Self {
+        Preconditioned { limit: preconditioner.floor, ..Self::new(inner, preconditioner) }
     }
 
     fn scale(&self, x: &mut Vectors) {
         let n = x.n();
-        let factors = &self.preconditioner.inverse_root;
-        match x.values_mut() {
-            Values::F32(v) => {
-                for row in v.chunks_exact_mut(n) {
-                    row.iter_mut().zip(factors).for_each(|(x, f)| *x = (f64::from(*x) * f) as f32);
-                }
-            }
-            Values::F64(v) => {
-                for row in v.chunks_exact_mut(n) {
-                    row.iter_mut().zip(factors).for_each(|(x, f)| *x *= f);
-                }
-            }
+        match (x.values_mut(), &self.preconditioner.inverse_root) {
+            (Values::F32(x), Values::F32(factors)) => scale(x, factors, self.limit, n),
+            (Values::F64(x), Values::F64(factors)) => scale(x, factors, self.limit, n),
+            _ => panic!("vectors of another dtype than the preconditioner"),
         }
+    }
+}
+
+fn scale<T: Real>(x: &mut [T], factors: &[T], limit: f64, n: usize) {
+    for row in x.chunks_exact_mut(n) {
+        row.par_chunks_mut(CHUNK).zip(factors.par_chunks(CHUNK)).for_each(|(x, factors)| {
+            let scaled = |(x, f): (&mut T, &T)| *x = if f.wide() > limit { T::ZERO } else { *x * *f };
+            x.iter_mut().zip(factors).for_each(scaled);
+        });
     }
 }
 
@@ -150,38 +157,50 @@ impl LinearOperator for Preconditioned<'_> {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
+    use crate::linalg::operator::DenseOperator;
 
     #[test]
     fn coordinates_at_the_floor_are_masked_and_counted() {
         let v = [1e-4, 0.0, 1e-20, 1e-6];
-        // √v̂ = 1e-2/√(1−0.9), 0, 1e-10/…, 1e-3/…: two are below 1e-7
-        let p = Preconditioner::new(&v, 0.9, 1, 1e-8);
-        assert_eq!(p.masked_fraction(&[0..4]), 0.5);
-        assert_eq!(p.masked_fraction(&[0..1, 3..4]), 0.0);
-        assert_eq!(p.masked().inverse_root()[1..3], [0.0, 0.0]);
-        assert_eq!(p.inverse_root()[1], 1e4);
-        let expected = 1.0 / ((1e-4f64 / (1.0 - 0.9)).sqrt() + 1e-8).sqrt();
-        assert!((p.inverse_root()[0] / expected - 1.0).abs() < 1e-15);
+        for dtype in [DType::F64, DType::F32] {
+            // √v̂ = 1e-2/√(1−0.9), 0, 1e-10/…, 1e-3/…: two are below 1e-7
+            let p = Preconditioner::of(&Values::F64(v.to_vec()).cast(dtype), 0.9, 1, 1e-8);
+            assert_eq!(p.masked_fraction(&[0..4]), 0.5);
+            assert_eq!(p.masked_fraction(&[0..1, 3..4]), 0.0);
+            assert_eq!((p.inverse_root().dtype(), p.inverse_root().get(1)), (dtype, 1e4));
+            let expected = 1.0 / ((1e-4f64 / (1.0 - 0.9)).sqrt() + 1e-8).sqrt();
+            assert!((p.inverse_root().get(0) / expected - 1.0).abs() < dtype.epsilon());
+        }
+        // without ε nothing is at its floor
+        assert_eq!(
+            Preconditioner::of(&Values::F64(vec![0.0, 1.0]), 0.9, 1, 0.0).masked_fraction(&[0..2]),
+            0.0
+        );
+    }
+
+    #[test]
+    fn the_masked_matrix_is_that_of_the_other_coordinates() {
+        let matrix = Array2::from_shape_fn((3, 3), |(i, j)| (1 + i * j + i + j) as f64);
+        let operator = DenseOperator { matrix: matrix.clone() };
+        let p = Preconditioner::of(&Values::F64(vec![0.04, 0.0, 0.01]), 0.0, 1, 1e-8);
+        let x = Vectors::new(Values::F64(vec![1.0, -3.0, 2.0]), 3);
+        let found = Preconditioned::masked(&operator, &p).apply(&x).expect("applied").row(0);
+        let f = p.inverse_root().to_f64();
+        let row = |i: usize| f[i] * (matrix[[i, 0]] * f[0] * 1.0 + matrix[[i, 2]] * f[2] * 2.0);
+        assert_eq!(found, [row(0), 0.0, row(2)]);
     }
 
     #[test]
     fn the_first_update_preconditions_with_its_own_gradient() {
-        // at N = 0 the next v̂ is g² exactly
+        // at N = 0 the next v̂ is (c g)² exactly
         let g = Values::F64(vec![0.5, -2.0]);
-        let p = Preconditioner::next(None, &g, 0.95, 0, 0.0);
-        assert!((p.inverse_root()[0] - 0.5f64.powf(-0.5)).abs() < 1e-15);
-        assert!((p.inverse_root()[1] - 2.0f64.powf(-0.5)).abs() < 1e-15);
-    }
-    #[test]
-    fn what_clipping_left_out_can_be_put_back() {
-        let (g, before, clip, beta2) = ([0.5, -2.0, 0.0], [0.1, 0.0, 1e-3], 0.3f64, 0.95);
-        let after: Vec<f64> =
-            before.iter().zip(&g).map(|(v, g)| beta2 * v + (1.0 - beta2) * (clip * g).powi(2)).collect();
-        let (g, before, after) = (Values::F64(g.to_vec()), Values::F64(before.to_vec()), Values::F64(after));
-        let a = Preconditioner::unclipped(&after, &g, clip, beta2, 5, 1e-8);
-        let b = Preconditioner::next(Some(&before), &g, beta2, 4, 1e-8);
-        let close = |(a, b): (&f64, &f64)| (a / b - 1.0).abs() < 1e-14;
-        assert!(a.inverse_root().iter().zip(b.inverse_root()).all(close));
+        for clip in [1.0, 0.25] {
+            let p = Preconditioner::next(None, &g, clip, 0.95, 0, 0.0);
+            assert!((p.inverse_root().get(0) - (clip * 0.5).powf(-0.5)).abs() < 1e-14);
+            assert!((p.inverse_root().get(1) - (clip * 2.0).powf(-0.5)).abs() < 1e-14);
+        }
     }
 }

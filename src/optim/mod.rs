@@ -4,6 +4,7 @@ mod adamw;
 mod clip;
 mod distribution;
 pub mod equilibrium;
+pub mod limits;
 mod radam;
 mod real;
 mod representation;
@@ -12,7 +13,7 @@ mod statistics;
 mod tracked;
 
 pub use adamw::{AdamW, Hyperparameters, last_update};
-pub use clip::clip_factor;
+pub use clip::{Clip, ClipSource, clip_factor};
 pub use distribution::{Distribution, distributions};
 pub use radam::RAdam;
 pub use representation::{RepresentationChange, representation_change};

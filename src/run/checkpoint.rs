@@ -22,6 +22,8 @@ pub struct Checkpoint {
     pub parameters: Values,
     /// The optimizer's hyperparameters and moments, where the checkpoint has them.
     pub optimizer: Option<OptimizerState>,
+    /// Norm of the gradient of update N+1 before clipping, where the run's log has it.
+    pub next_grad_norm: Option<f64>,
     /// Training loss, where the checkpoint has it.
     pub loss: Option<f64>,
     /// The seed that batches are drawn from, for runs of our own.
@@ -51,7 +53,7 @@ pub struct OptimizerState {
     pub eps: f64,
     /// Decoupled weight decay of matrices.
     pub weight_decay: f64,
-    /// Gradient norm above which gradients were scaled down, where it is known.
+    /// Gradient norm above which gradients are scaled down, where it is known; 0 is never.
     pub grad_clip: Option<f64>,
     /// First moment m, flat; absent where only hyperparameters are known.
     pub exp_avg: Option<Values>,

@@ -5,6 +5,7 @@
 //! that are not finite are refused by name.
 
 mod checkpoint;
+mod clipping;
 mod find;
 mod folder;
 mod nanogpt;

@@ -12,6 +12,7 @@ use safetensors::tensor::{Dtype, View};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, OptimizerState};
+use super::clipping;
 use super::find::step_in_name;
 use super::tensors::{self, Safe, read_flat};
 use crate::config::{GptConfig, Parameter};
@@ -126,6 +127,7 @@ pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
         }
     };
     let (loss, seed) = state.as_ref().map_or((None, None), |s| (s.loss, s.data.as_ref().map(|d| d.seed)));
+    let clipping = clipping::beside(folder, step);
     let optimizer = state.and_then(|s| s.optimizer).map(|header| {
         if header.last_lr.is_none() && step > 0 {
             notes.push(
@@ -143,7 +145,7 @@ pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
             beta2: header.beta2,
             eps: header.eps,
             weight_decay: header.weight_decay,
-            grad_clip: header.grad_clip,
+            grad_clip: header.grad_clip.or(clipping.threshold),
             exp_avg,
             exp_avg_sq,
         }
@@ -163,6 +165,7 @@ pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
         config,
         parameters: values,
         optimizer,
+        next_grad_norm: clipping.next_norm,
         loss,
         seed,
         notes,
@@ -339,6 +342,7 @@ mod tests {
                 exp_avg: Some(ramp(-1.0)),
                 exp_avg_sq: Some(ramp(2.0)),
             }),
+            next_grad_norm: None,
             loss: Some(2.5),
             seed: Some(7),
             notes: vec![],

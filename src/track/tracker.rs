@@ -24,6 +24,13 @@ pub struct Tracking {
     pub meta: BTreeMap<String, String>,
 }
 
+impl Tracking {
+    /// Whether what was measured waits for the next update.
+    fn waits(&self) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.waits())
+    }
+}
+
 /// Runs analyses at training steps.
 pub struct Tracker {
     tracked: Vec<(Tracking, Journal, PathBuf)>,
@@ -66,8 +73,14 @@ impl Tracker {
 impl Listener for Tracker {
     fn wants(&mut self, update: u64) -> Result<Option<Wanted>> {
         let mut all: Option<Wanted> = None;
-        for (tracking, ..) in self.tracked.iter().filter(|(t, ..)| t.cadence.includes(update)) {
-            let wanted = tracking.analysis.wants(update, &tracking.options)?;
+        for (tracking, ..) in &self.tracked {
+            let wanted = if tracking.cadence.includes(update) {
+                tracking.analysis.wants(update, &tracking.options)?
+            } else if tracking.waits() {
+                Wanted::default()
+            } else {
+                continue;
+            };
             all = Some(all.map_or(wanted, |all| all.or(wanted)));
         }
         Ok(all)
@@ -75,10 +88,13 @@ impl Listener for Tracker {
 
     fn heard(&mut self, step: &Step) -> Result<()> {
         let update = step.update.step;
-        for (tracking, journal, _) in self.tracked.iter_mut().filter(|(t, ..)| t.cadence.includes(update)) {
+        for (tracking, journal, _) in &mut self.tracked {
+            let measured = tracking.cadence.includes(update);
             let rows = match &mut tracking.memory {
-                Some(memory) => memory.step(step)?,
-                None => tracking.analysis.at_step(step, &tracking.options)?,
+                Some(memory) if measured => memory.step(step)?,
+                Some(memory) if memory.waits() => memory.settle(step)?,
+                None if measured => tracking.analysis.at_step(step, &tracking.options)?,
+                _ => continue,
             };
             journal.append(update, rows)?;
         }

@@ -47,6 +47,7 @@ fn the_block_of_a_zero_head_is_the_second_moment_of_its_input() {
             config: config.clone(),
             parameters: Values::F64(values.clone()).cast(dtype),
             optimizer: None,
+            next_grad_norm: None,
             loss: None,
             seed: None,
             notes: vec![],

@@ -26,24 +26,29 @@ fn adam_settles_where_preconditioned_sharpness_meets_the_threshold() {
         block: 1,
         max_basis: 8,
     };
-    for lr in [1e-3, 1e-2] {
+    // scaling every gradient by c changes nothing of Adam's path, and c·P⁻¹H is what its updates meet
+    for (lr, clip) in [(1e-3, 1.0), (1e-2, 1.0), (1e-2, 0.3), (1e-2, 0.01)] {
         let n = CURVATURES.len();
         let mut adam = AdamW::new(hyper, n, DType::F64, vec![]);
         let mut parameters = Values::F64(vec![1.0; n]);
         let mut sharpness = Vec::new();
         for t in 1..=10_000u64 {
             let gradient = CURVATURES.iter().zip(parameters.to_f64()).map(|(h, x)| h * x).collect();
-            adam.update(&mut parameters, &Values::F64(gradient), 1.0, lr);
-            if t > 5000 {
+            adam.update(&mut parameters, &Values::F64(gradient), clip, lr);
+            // every fifth step says as much of the quantiles as all
+            if t > 5000 && t.is_multiple_of(5) {
                 let p = Preconditioner::of(adam.exp_avg_sq(), hyper.beta2, t, hyper.eps);
                 let matrix = Preconditioned::new(&operator, &p);
                 let random = &mut stream(1, t, "edge of stability");
                 let pairs = eigsh(&matrix, &request, None, random, &Silent).unwrap();
                 // symmetrising leaves the spectrum of P⁻¹H, here h/p, as it is
-                let truth =
-                    CURVATURES.iter().zip(p.inverse_root()).map(|(h, r)| h * r * r).fold(0.0, f64::max);
+                let truth = CURVATURES
+                    .iter()
+                    .zip(p.inverse_root().to_f64())
+                    .map(|(h, r)| h * r * r)
+                    .fold(0.0, f64::max);
                 assert!(pairs.settled() && (pairs.top[0].value / truth - 1.0).abs() < 1e-12);
-                sharpness.push(lr * pairs.top[0].value);
+                sharpness.push(lr * clip * pairs.top[0].value);
             }
         }
         let found = quantiles(&mut sharpness, &[0.05, 0.5, 0.95]);
@@ -51,7 +56,7 @@ fn adam_settles_where_preconditioned_sharpness_meets_the_threshold() {
         // 38 in theory; Adam, whose P moves, hovers a little above: 37 to 40 nine times in ten, and the tenths of
         // these vary with rate and length (plain loops in another language: 37.0-37.2, 38.55-38.63, 40.0-40.1)
         assert!((stability::threshold(hyper.beta1, lr) * lr - 38.0).abs() < 1e-9);
-        assert!((median - 38.6).abs() < 0.1, "{median}");
+        assert!((median - 38.6).abs() < 0.1, "{clip}: {median}");
         assert!(low.round() == 37.0 && high.round() == 40.0, "{low} {high}");
     }
 }

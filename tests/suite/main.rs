@@ -5,6 +5,7 @@
 mod agreement;
 mod architecture;
 mod calibration;
+mod clipping;
 mod closed_form;
 mod command_line;
 mod conformance;

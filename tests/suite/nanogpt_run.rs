@@ -11,7 +11,9 @@ fn measure(step: u64, dtype: &str, analysis: &str, more: &[&str]) -> Option<(Val
     let folder = tempfile::tempdir().unwrap();
     let (ckpt, data) = (ckpt.display().to_string(), run.display().to_string());
     let arguments = [analysis, "--ckpt", &ckpt, "--data", &data, "--dtype", dtype, "--format", "json"];
-    let output = warmlab(folder.path(), &[&arguments, more].concat());
+    // nanoGPT keeps no log of gradient norms: what contains the clip factor is unresolved
+    let arguments = [&arguments[..], &["--allow-unconverged"]].concat();
+    let output = warmlab(folder.path(), &[&arguments[..], more].concat());
     assert!(output.status.success(), "{output:?}");
     let reference = std::fs::read_to_string(run.join(format!("warm/step_{step}.reference.json"))).unwrap();
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();

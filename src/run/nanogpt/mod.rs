@@ -23,7 +23,7 @@ use crate::config::{Activation, GptConfig, Parameter};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::values::{DType, Values};
-use header::{Header, Optimizer};
+use header::{Header, Number, Optimizer};
 use rate::{TrainConfig, last_rate};
 
 struct Pt {
@@ -138,6 +138,7 @@ pub fn read(path: &Path, dtype: DType) -> Result<Checkpoint> {
         config,
         parameters: values,
         optimizer,
+        next_grad_norm: None,
         loss: None,
         seed: None,
         notes,
@@ -264,7 +265,7 @@ fn read_optimizer(
         beta2: first.betas.1.get(),
         eps: first.eps.get(),
         weight_decay: first.weight_decay.get(),
-        grad_clip: train.as_ref().map(|t| t.grad_clip.get()).filter(|&c| c > 0.0),
+        grad_clip: train.as_ref().and_then(|t| t.grad_clip).map(Number::get),
         exp_avg,
         exp_avg_sq,
     })

@@ -17,7 +17,7 @@ pub struct TrainConfig {
     #[serde(default = "yes")]
     pub decay_lr: bool,
     #[serde(default)]
-    pub grad_clip: Number,
+    pub grad_clip: Option<Number>,
 }
 
 fn yes() -> bool {
@@ -62,7 +62,7 @@ mod tests {
             lr_decay_iters: Number::Int(2000),
             min_lr: Number::Float(1e-4),
             decay_lr: true,
-            grad_clip: Number::Float(1.0),
+            grad_clip: Some(Number::Float(1.0)),
         }
     }
 
