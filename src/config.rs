@@ -127,7 +127,7 @@ impl GptConfig {
                 self.n_embd, self.n_head
             )));
         }
-        if self.layer_norm_eps.is_nan() || self.layer_norm_eps <= 0.0 {
+        if !self.layer_norm_eps.is_finite() || self.layer_norm_eps <= 0.0 {
             return Err(Error::usage(format!(
                 "layer_norm_eps is {}; it must be positive",
                 self.layer_norm_eps
@@ -232,6 +232,7 @@ mod tests {
             GptConfig { n_embd: 1 << 27, ..small() },
             GptConfig { arch: "llama".into(), ..small() },
             GptConfig { layer_norm_eps: f64::NAN, ..small() },
+            GptConfig { layer_norm_eps: f64::INFINITY, ..small() },
         ] {
             assert!(broken.validate().is_err(), "{broken:?}");
         }

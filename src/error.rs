@@ -73,27 +73,28 @@ pub enum Error {
 impl Error {
     /// A [`Error::Usage`] without a hint.
     pub fn usage(message: impl Into<String>) -> Self {
-        Error::Usage { message: message.into(), hint: None }
+        Error::Usage { message: sentence(message.into()), hint: None }
     }
 
     /// A [`Error::Usage`] with the next thing to type.
     pub fn usage_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Error::Usage { message: message.into(), hint: Some(hint.into()) }
+        Error::Usage { message: sentence(message.into()), hint: Some(hint.into()) }
     }
 
     /// A [`Error::File`] without a hint.
     pub fn file(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
-        Error::File { path: path.as_ref().into(), problem: problem.into(), hint: None }
+        Error::File { path: path.as_ref().into(), problem: sentence(problem.into()), hint: None }
     }
 
     /// A [`Error::File`] with the next thing to type.
     pub fn file_hint(path: impl AsRef<Path>, problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Error::File { path: path.as_ref().into(), problem: problem.into(), hint: Some(hint.into()) }
+        Error::File { path: path.as_ref().into(), problem: sentence(problem.into()), hint: Some(hint.into()) }
     }
 
     /// A [`Error::Tensor`].
     pub fn tensor(path: impl AsRef<Path>, tensor: impl Into<String>, problem: impl Into<String>) -> Self {
-        Error::Tensor { path: path.as_ref().into(), tensor: tensor.into(), problem: problem.into() }
+        let (tensor, problem) = (sentence(tensor.into()), sentence(problem.into()));
+        Error::Tensor { path: path.as_ref().into(), tensor, problem }
     }
 
     /// The next thing to type, where there is one.
@@ -120,6 +121,21 @@ impl Error {
     }
 }
 
+/// Most characters of a message: beyond, its middle is left out.
+const LONGEST: usize = 600;
+
+/// A message as one line: it may quote a file, which may hold anything.
+fn sentence(text: String) -> String {
+    let plain = |text: &str| text.replace(|c: char| c.is_control(), " ");
+    let count = text.chars().count();
+    if count <= LONGEST {
+        return plain(&text);
+    }
+    let at = |i: usize| text.char_indices().nth(i).map_or(text.len(), |(at, _)| at);
+    let (start, end) = (&text[..at(LONGEST / 2)], &text[at(count - LONGEST / 2)..]);
+    format!("{} … {}", plain(start), plain(end))
+}
+
 /// Attaches the path to an [`io::Error`]: `fs::read(p).at("read", p)?`.
 pub trait IoContext<T> {
     /// Turns the error into an [`Error::Io`] about `path`.
@@ -129,5 +145,19 @@ pub trait IoContext<T> {
 impl<T> IoContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: impl AsRef<Path>) -> Result<T> {
         self.map_err(|source| Error::Io { action, path: path.as_ref().into(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_stays_one_line_and_short() {
+        let hostile = format!("unknown field `\x1b[2J\n{}`, expected `n_layer`", "é".repeat(100_000));
+        let said = Error::file("config.json", hostile).to_string();
+        assert!(said.starts_with("`config.json` unknown field `") && said.ends_with("expected `n_layer`"));
+        assert!(said.chars().count() < LONGEST + 50 && !said.chars().any(char::is_control));
+        assert_eq!(Error::usage("short").to_string(), "short");
     }
 }

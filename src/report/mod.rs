@@ -7,8 +7,10 @@ mod fit;
 mod page;
 mod panels;
 mod parquet;
+mod promises;
 mod table;
 mod text;
+mod thrift;
 
 pub use aligned::{Column, aligned};
 pub use digits::{plain, with_uncertainty};

@@ -1,6 +1,7 @@
 //! Reports as Parquet: zstd, one schema, everything needed to repeat them in the key-value metadata.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,10 +9,10 @@ use std::sync::Arc;
 use polars::io::parquet::write::KeyValueMetadata;
 use polars::prelude::*;
 
-use super::Report;
+use super::{Report, promises};
 use crate::error::{Error, IoContext, Result};
-use crate::files;
 use crate::row::{Row, Status};
+use crate::{files, guard};
 
 /// Writes the report whole or not at all.
 ///
@@ -73,9 +74,16 @@ fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
 /// # Errors
 /// [`Error::File`] where the file is no Parquet, or not a report of this program.
 pub fn read_parquet(path: &Path) -> Result<Report> {
+    let bytes = fs::read(path).at("read", path)?;
+    promises::check(&bytes).map_err(|problem| Error::file(path, problem))?;
+    guard::reading(path, || read(path, &bytes))
+}
+
+/// Reads a file whose headers hold what they promise.
+fn read(path: &Path, bytes: &[u8]) -> Result<Report> {
     let bad = |e: PolarsError| Error::file(path, format!("is not a readable Parquet file: {e}"));
-    let file = File::open(path).at("open", path)?;
-    let mut reader = ParquetReader::new(file);
+    // on this thread alone: a panic on it is caught
+    let mut reader = ParquetReader::new(Cursor::new(bytes)).read_parallel(ParallelStrategy::None);
     let meta = reader
         .get_metadata()
         .map_err(bad)?
@@ -109,7 +117,27 @@ fn rows(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
         ["parameter", "value", "uncertainty", "sampling_error"]
             .map(|name| frame.column(name)?.f64().cloned());
     let (parameter, value, uncertainty, sampling_error) = (parameter?, value?, uncertainty?, sampling_error?);
-    let text = |column: &StringChunked, i: usize| -> Arc<str> { column.get(i).unwrap_or_default().into() };
+    let small = i64::from(u32::MAX);
+    for (column, largest) in
+        [(&step, i64::MAX), (&layer, small), (&head, small), (&index, small), (&probe, small), (&n, i64::MAX)]
+    {
+        let outside = column.iter().flatten().find(|number| !(0..=largest).contains(number));
+        if let Some(number) = outside {
+            let name = column.name();
+            return Err(PolarsError::ComputeError(format!("column {name} holds {number}").into()));
+        }
+    }
+    // a report says few different things many times
+    let mut said: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut text = |column: &StringChunked, i: usize| -> Arc<str> {
+        let text = column.get(i).unwrap_or_default();
+        if let Some(known) = said.get(text) {
+            return known.clone();
+        }
+        let new: Arc<str> = text.into();
+        said.insert(new.clone());
+        new
+    };
     Ok((0..frame.height())
         .map(|i| Row {
             run: text(&run, i),
@@ -168,6 +196,17 @@ mod tests {
         write_parquet(&b, &example()).expect("written");
         assert_eq!(read_parquet(&a).expect("read"), example());
         assert_eq!(std::fs::read(&a).expect("read"), std::fs::read(&b).expect("read"));
+    }
+
+    #[test]
+    fn numbers_that_count_are_not_negative() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.parquet");
+        let mut report = example();
+        report.rows[0].step = u64::MAX;
+        write_parquet(&path, &report).expect("written");
+        let error = read_parquet(&path).expect_err("step -1").to_string();
+        assert!(error.contains("step holds -1"), "{error}");
     }
 
     #[test]

@@ -76,9 +76,12 @@ pub fn read(folder: &Path, step: u64) -> Result<Option<BTreeMap<String, Vectors>
             other => return Err(damaged(format!("`{name}` holds {other:?}"))),
         };
         let n = match tensor.shape() {
-            [_, n] if *n > 0 => *n,
+            [k, n] if *k > 0 && *n > 0 => *n,
             shape => return Err(damaged(format!("`{name}` has the shape {shape:?}"))),
         };
+        if values.first_nonfinite().is_some() {
+            return Err(damaged(format!("`{name}` holds numbers that are not finite")));
+        }
         state.insert(name.to_string(), Vectors::new(values, n));
     }
     Ok(Some(state))

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::listener::Tracked;
 use super::saves::Saves;
 use crate::config::GptConfig;
+use crate::data::sampling::MOST_TOKENS;
 use crate::error::{Error, IoContext, Result};
 use crate::files;
 use crate::optim::Hyperparameters;
@@ -50,9 +51,6 @@ pub struct TrainConfig {
     pub track: Vec<Tracked>,
 }
 
-/// Tokens of an update: more would fill the memory before the first number.
-const MOST_TOKENS: usize = 1 << 28;
-
 impl TrainConfig {
     /// Checks that the numbers make a run.
     ///
@@ -89,6 +87,12 @@ impl TrainConfig {
             return Err(Error::usage_hint(
                 format!("an update of {tokens} tokens is larger than any, {MOST_TOKENS} at most"),
                 "use a smaller --batch-size, --grad-accumulation or --block-size",
+            ));
+        }
+        if self.checkpoints.are_too_many(self.steps) {
+            return Err(Error::usage_hint(
+                format!("a run of {} updates would save more than a million checkpoints", self.steps),
+                "save fewer: --save-every, --save-growth, --save-early",
             ));
         }
         Ok(())
