@@ -123,7 +123,13 @@ fn heads(config: &GptConfig, parameters: &[Parameter]) -> Vec<Scope> {
     list
 }
 
+/// Bytes of a regular expression; its memory grows several hundred times as fast.
+const LONGEST: usize = 4096;
+
 fn matching(expression: &str, config: &GptConfig, parameters: &[Parameter]) -> Result<Scope> {
+    if expression.len() > LONGEST {
+        return Err(Error::usage(format!("--scope takes an expression of {LONGEST} bytes at most")));
+    }
     let regex = Regex::new(expression).map_err(|e| {
         Error::usage_hint(
             format!("--scope `{expression}` is not a regular expression: {}", last_line(&e)),

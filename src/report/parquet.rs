@@ -129,8 +129,7 @@ fn rows(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
     }
     // a report says few different things many times
     let mut said: BTreeSet<Arc<str>> = BTreeSet::new();
-    let mut text = |column: &StringChunked, i: usize| -> Arc<str> {
-        let text = column.get(i).unwrap_or_default();
+    let mut shared = |text: &str| -> Arc<str> {
         if let Some(known) = said.get(text) {
             return known.clone();
         }
@@ -140,12 +139,12 @@ fn rows(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
     };
     Ok((0..frame.height())
         .map(|i| Row {
-            run: text(&run, i),
-            analysis: text(&analysis, i),
-            batch: batch.get(i).map(Arc::from),
+            run: shared(run.get(i).unwrap_or_default()),
+            analysis: shared(analysis.get(i).unwrap_or_default()),
+            batch: batch.get(i).map(&mut shared),
             step: step.get(i).unwrap_or(0) as u64,
-            quantity: text(&quantity, i),
-            scope: text(&scope, i),
+            quantity: shared(quantity.get(i).unwrap_or_default()),
+            scope: shared(scope.get(i).unwrap_or_default()),
             layer: layer.get(i).map(|x| x as u32),
             head: head.get(i).map(|x| x as u32),
             index: index.get(i).map(|x| x as u32),

@@ -12,7 +12,7 @@ use warmlab::analysis::{Opening, Options};
 use warmlab::config::GptConfig;
 use warmlab::data::{self, Batch, Corpus, Recipe, Split, sampling};
 use warmlab::error::{Error, Result};
-use warmlab::row::{Row, Status};
+use warmlab::row::{Origin, Row, Status};
 use warmlab::schedule::Schedule;
 use warmlab::settings::Settings;
 use warmlab::snapshot::Snapshot;
@@ -147,7 +147,7 @@ pub fn tokens() -> Reader {
             ]
         },
         read: |folder| {
-            let corpus = Corpus::open(&folder.join("t.bin").display().to_string(), folder)?;
+            let corpus = Corpus::open(&folder.join("t.bin").display().to_string(), &[folder.into()])?;
             let tokens = corpus.tokens(Split::Val);
             assert_eq!(tokens.read(0, tokens.len())?.len(), tokens.len());
             sampling::random(tokens, 3, 5, &mut random::stream(1, 0, "tokens"))?;
@@ -175,13 +175,13 @@ pub fn report() -> Reader {
         file: "step_7.parquet",
         seeds: |folder| {
             let path = folder.join("step_7.parquet");
-            let run = "warm".into();
+            let origin = Origin::new("warm", "hessian", "0a1b2c3d", 7);
             let status = |i: u32| if i.is_multiple_of(3) { Status::Unresolved } else { Status::Ok };
             let rows = |count: u32| -> Vec<Row> {
                 let row = |i: u32| {
                     Row::new("hessian/lambda", f64::from(i) / 7.0).index(i as usize).status(status(i)).n(3)
                 };
-                (0..count).map(|i| row(i).scope("transformer.h.0").uncertainty(0.5).stamp(&run, 7)).collect()
+                (0..count).map(|i| row(i).scope("transformer.h.0").uncertainty(0.5).stamp(&origin)).collect()
             };
             let meta = BTreeMap::from([("warmlab.seed".to_string(), "7".to_string())]);
             let mut seeds = Vec::new();
@@ -203,7 +203,7 @@ pub fn report() -> Reader {
         },
         read: |folder| {
             let report = report::read_parquet(&folder.join("step_7.parquet"))?;
-            let _ = (report::table(&report.rows), report::to_json(&report), report::to_csv(&report));
+            let _ = (report::table(&report.rows, 80), report::to_json(&report), report::to_csv(&report));
             Ok(())
         },
     }
@@ -295,7 +295,7 @@ pub fn words() -> Reader {
                 operator::scopes(&words, &tiny()).map(drop),
                 words.parse::<DType>().map(drop),
                 words.parse::<data::Tokenizer>().map(drop),
-                Corpus::open(&words, folder).map(drop),
+                Corpus::open(&words, &[folder.into()]).map(drop),
             ];
             // none is good for all of them; a bad one gets a sentence
             answers.into_iter().try_for_each(|answer| {
@@ -364,7 +364,7 @@ fn use_checkpoint(path: &Path) -> Result<()> {
 }
 
 fn open_corpus(folder: &Path) -> Result<()> {
-    Corpus::open(&folder.display().to_string(), folder).map(drop)
+    Corpus::open(&folder.display().to_string(), &[folder.into()]).map(drop)
 }
 
 /// Opens what a tracker of a run left, as a resumed run does.
