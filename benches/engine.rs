@@ -152,7 +152,7 @@ fn bench(size: &Size, rounds: usize, json: bool) {
     };
     let tracked =
         ANALYSES.iter().filter(|a| a.tracks() && !EXPENSIVE.contains(&a.name())).map(tracking).collect();
-    let mut tracker = Tracker::open(folder.path(), 0, tracked).unwrap();
+    let mut tracker = Tracker::open(folder.path(), Default::default(), Default::default(), tracked).unwrap();
     let (run, mut steps): (Arc<str>, u64) = ("bench".into(), 0);
 
     let shapes = linear_shapes(&config, batch.num_tokens());

@@ -8,11 +8,13 @@ use super::flags::Everywhere;
 use super::terminal::Terminal;
 use super::{Outcome, meta};
 use crate::analyses::ANALYSES;
+use crate::analysis::Quantity;
 use crate::data::recipes;
 use crate::device::Device;
 use crate::error::Result;
 use crate::report;
 use crate::simd;
+use crate::track::training;
 
 /// List analyses, quantities, datasets and devices
 #[derive(Args)]
@@ -34,9 +36,12 @@ impl List {
             return Ok(Outcome::Done);
         }
         let mut text = String::new();
-        for analysis in ANALYSES {
-            let _ = writeln!(text, "{}\n  {}", analysis.name(), analysis.about());
-            for quantity in analysis.quantities() {
+        let analyses = ANALYSES.iter().map(|a| (a.name(), a.about(), a.quantities()));
+        for (name, about, quantities) in
+            analyses.chain([(training::NAME, training::ABOUT, training::QUANTITIES)])
+        {
+            let _ = writeln!(text, "{name}\n  {about}");
+            for quantity in quantities {
                 let unit =
                     if quantity.unit.is_empty() { String::new() } else { format!(" [{}]", quantity.unit) };
                 let _ = writeln!(text, "  - {}{unit}: {}", quantity.name, quantity.about);
@@ -67,16 +72,20 @@ fn dictionary() -> String {
         let _ = writeln!(text, "| {name} | {about} |");
     }
     for analysis in ANALYSES {
-        let _ = writeln!(text, "\n## {}\n{}.\n", analysis.name(), analysis.about());
-        let _ = writeln!(text, "Conventions: {}.\n", meta::one_line(analysis.notes()));
-        text.push_str("| quantity | unit | meaning |\n|---|---|---|\n");
-        for quantity in analysis.quantities() {
-            let unit = if quantity.unit.is_empty() { "1" } else { quantity.unit };
-            let _ =
-                writeln!(text, "| `{}` | {unit} | {} |", quantity.name, quantity.about.replace('|', "\\|"));
-        }
+        section(&mut text, analysis.name(), analysis.about(), analysis.notes(), analysis.quantities());
     }
+    section(&mut text, training::NAME, training::ABOUT, training::NOTES, training::QUANTITIES);
     text
+}
+
+fn section(text: &mut String, name: &str, about: &str, notes: &str, quantities: &[Quantity]) {
+    let _ = writeln!(text, "\n## {name}\n{about}.\n");
+    let _ = writeln!(text, "Conventions: {}.\n", meta::one_line(notes));
+    text.push_str("| quantity | unit | meaning |\n|---|---|---|\n");
+    for quantity in quantities {
+        let unit = if quantity.unit.is_empty() { "1" } else { quantity.unit };
+        let _ = writeln!(text, "| `{}` | {unit} | {} |", quantity.name, quantity.about.replace('|', "\\|"));
+    }
 }
 
 const HEAD: &str = "\

@@ -16,6 +16,7 @@ use crate::report::{Report, SCHEMA_VERSION, read_parquet};
 use crate::run::Checkpoint;
 use crate::settings::Settings;
 use crate::simd;
+use crate::track::training;
 use crate::train::TrainConfig;
 
 /// Everything needed to repeat the numbers; the same for the same command.
@@ -65,21 +66,37 @@ pub fn tracking_metadata(
     config: &TrainConfig,
     device: Device,
 ) -> BTreeMap<String, String> {
+    run_metadata(analysis.name(), options.normalised(), analysis.notes(), config, device)
+}
+
+fn run_metadata(
+    name: &str,
+    options: String,
+    notes: &str,
+    config: &TrainConfig,
+    device: Device,
+) -> BTreeMap<String, String> {
     let pairs = [
         ("schema_version", SCHEMA_VERSION.to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_string()),
-        ("analysis", analysis.name().to_string()),
-        ("options", options.normalised()),
+        ("analysis", name.to_string()),
+        ("options", options),
         ("batch", format!("training batches of {}", config.data)),
         ("num_parameters", config.model.num_parameters().to_string()),
+        ("run_sha256", config.sha256()),
         ("seed", config.seed.to_string()),
         ("dtype", config.dtype.to_string()),
         ("device", device.to_string()),
         ("threads", resources::threads().to_string()),
         ("simd", simd::level().as_str().to_string()),
-        ("notes", one_line(analysis.notes())),
+        ("notes", one_line(notes)),
     ];
     pairs.into_iter().map(|(key, value)| (format!("warmlab.{key}"), value)).collect()
+}
+
+/// The same of what the training loop itself knows.
+pub fn training_metadata(config: &TrainConfig, device: Device) -> BTreeMap<String, String> {
+    run_metadata(training::NAME, String::new(), training::NOTES, config, device)
 }
 
 /// Adds the batch that is the same at every step.

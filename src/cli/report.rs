@@ -1,5 +1,6 @@
 //! `warmlab report`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,8 +12,9 @@ use super::terminal::Terminal;
 use crate::error::{Error, IoContext, Result};
 use crate::files;
 use crate::report::{self, Column, Sources};
-use crate::row::{Origin, Row};
+use crate::row::Row;
 use crate::run;
+use crate::track::training;
 use crate::train::StepLog;
 
 /// Put runs side by side, step by step, as a table and as one HTML page
@@ -62,7 +64,7 @@ impl Report {
         for run in &self.folders(terminal)? {
             let name = run_name(run)?;
             let measured = measured(&self.out.join(&name), &mut sources)?;
-            let trained = trained(run, &name, &mut sources)?;
+            let trained = trained(run, &name, &measured, &mut sources)?;
             if measured.is_empty() && trained.is_empty() {
                 return Err(Error::usage_hint(
                     format!("nothing is known of `{}`: no steps.jsonl, no reports", run.display()),
@@ -155,19 +157,13 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// What the training loop itself wrote down.
-fn trained(run: &Path, name: &str, sources: &mut Sources) -> Result<Vec<Row>> {
+/// What the training loop wrote down of updates that `measured` does not have: those since the last checkpoint, or
+/// all where the reports are elsewhere.
+fn trained(run: &Path, name: &str, measured: &[Row], sources: &mut Sources) -> Result<Vec<Row>> {
     let log = run.join("steps.jsonl");
-    let rows = StepLog::read(&log)?.into_iter().flat_map(|line| {
-        let mut rows = vec![Row::new("train/loss", line.loss), Row::new("train/lr", line.lr)];
-        if let Some(loss) = line.val_loss {
-            rows.push(Row::new("train/val_loss", loss).uncertainty(line.val_loss_se.unwrap_or(f64::NAN)));
-        }
-        let origin = Origin::new(name, "train", "", line.step);
-        // the log does not name its batches
-        rows.into_iter().map(move |row| row.without_batch().stamp(&origin))
-    });
-    let rows: Vec<Row> = rows.collect();
+    let known: HashSet<(&str, u64)> = measured.iter().map(|row| (&*row.quantity, row.step)).collect();
+    let rows = StepLog::read(&log)?.into_iter().flat_map(|line| training::rows(name, &line));
+    let rows: Vec<Row> = rows.filter(|row| !known.contains(&(&*row.quantity, row.step))).collect();
     note(sources, &rows, &log);
     Ok(rows)
 }

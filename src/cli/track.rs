@@ -1,7 +1,7 @@
 //! What `warmlab train` measures as it goes: from flags to a listener.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
@@ -17,7 +17,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::takes::{Refusal, Takes, nearest, or};
-use crate::track::{Tracker, Tracking};
+use crate::track::Tracking;
 use crate::train::{Cadence, Tracked, TrainConfig};
 
 /// Measurements at training steps.
@@ -39,7 +39,7 @@ pub struct Track {
     track_at: Option<Steps>,
     /// Folder for reports of tracked steps
     #[arg(long, value_name = "DIR", default_value = "reports", help_heading = "Tracking")]
-    out: PathBuf,
+    pub out: PathBuf,
 }
 
 impl Track {
@@ -61,50 +61,42 @@ impl Track {
         }
         Ok(all)
     }
+}
 
-    /// What a run tracks, every option read and found possible.
-    ///
-    /// # Errors
-    /// Where the run's settings name no analysis, or an option is impossible.
-    pub fn trackings(&self, config: &TrainConfig, corpus: &Corpus, device: Device) -> Result<Vec<Tracking>> {
-        if config.track.is_empty() {
-            return Ok(vec![]);
+/// What a run tracks, every option read and found possible.
+///
+/// # Errors
+/// Where the run's settings name no analysis, or an option is impossible.
+pub fn trackings(config: &TrainConfig, corpus: &Corpus, device: Device) -> Result<Vec<Tracking>> {
+    if config.track.is_empty() {
+        return Ok(vec![]);
+    }
+    let settings = Settings {
+        dtype: config.dtype,
+        device,
+        micro_batch: Some(config.batch_size),
+        memory: resources::default_memory(),
+        seed: config.seed,
+    };
+    let probe = probe(config, corpus)?;
+    let tracking = |tracked: &Tracked| -> Result<Tracking> {
+        let analysis = analysis(&tracked.analysis)?;
+        let mut options = Options::defaults(analysis.options());
+        for (name, value) in &tracked.options {
+            options.set(name, value.split('|').map(str::to_string).collect());
         }
-        let settings = Settings {
-            dtype: config.dtype,
-            device,
-            micro_batch: Some(config.batch_size),
-            memory: resources::default_memory(),
-            seed: config.seed,
-        };
-        let probe = probe(config, corpus)?;
-        let tracking = |tracked: &Tracked| -> Result<Tracking> {
-            let analysis = analysis(&tracked.analysis)?;
-            let mut options = Options::defaults(analysis.options());
-            for (name, value) in &tracked.options {
-                options.set(name, value.split('|').map(str::to_string).collect());
-            }
-            analysis.wants(1, &options)?;
-            let opening = Opening { config: &config.model, probe: &probe, settings: &settings };
-            let memory = analysis.tracker(&opening, &options)?;
-            let mut meta = meta::tracking_metadata(analysis, &options, config, device);
-            if let Some(memory) = &memory {
-                meta::add_probe(&mut meta, &probe, &config.data);
-                let remarks = memory.remarks().into_iter();
-                meta.extend(remarks.map(|(key, text)| (format!("warmlab.{key}"), text)));
-            }
-            Ok(Tracking { analysis, options, cadence: tracked.cadence.clone(), memory, meta })
-        };
-        config.track.iter().map(tracking).collect()
-    }
-
-    /// The listener of a run in `folder` that goes on after update `step`.
-    ///
-    /// # Errors
-    /// Where its journals cannot be read.
-    pub fn listener(&self, folder: &Path, step: u64, trackings: Vec<Tracking>) -> Result<Tracker> {
-        Tracker::open(&self.out.join(folder.file_name().unwrap_or_default()), step, trackings)
-    }
+        analysis.wants(1, &options)?;
+        let opening = Opening { config: &config.model, probe: &probe, settings: &settings };
+        let memory = analysis.tracker(&opening, &options)?;
+        let mut meta = meta::tracking_metadata(analysis, &options, config, device);
+        if let Some(memory) = &memory {
+            meta::add_probe(&mut meta, &probe, &config.data);
+            let remarks = memory.remarks().into_iter();
+            meta.extend(remarks.map(|(key, text)| (format!("warmlab.{key}"), text)));
+        }
+        Ok(Tracking { analysis, options, cadence: tracked.cadence.clone(), memory, meta })
+    };
+    config.track.iter().map(tracking).collect()
 }
 
 /// What analyses of this run's checkpoints measure on by default, or as much of it as there is.

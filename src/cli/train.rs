@@ -11,7 +11,8 @@ use super::flags::{Computing, Everywhere, real, whole, word};
 use super::steps::Steps;
 use super::targets::RUNS;
 use super::terminal::Terminal;
-use super::track::Track;
+use super::track::{self, Track};
+use super::{meta, resources};
 use crate::config::{Activation, GptConfig};
 use crate::data::Corpus;
 use crate::error::{Error, Result};
@@ -22,7 +23,8 @@ use crate::run;
 use crate::schedule::WarmupCosine;
 use crate::stats;
 use crate::takes::Takes;
-use crate::train::{Ended, Saves, StepLog, TrainConfig, Trainer};
+use crate::track::Tracker;
+use crate::train::{Ended, RunFolder, Saves, StepLog, TrainConfig, Trainer, check};
 
 /// A factor between saves.
 const GROWTH: Takes = Takes::Number("a number of at least 1", |x| x >= 1.0);
@@ -124,6 +126,9 @@ pub struct Train {
     /// Save these steps too, such as 5,10,50-60
     #[arg(long, value_name = "LIST", value_parser = Steps::from_str, help_heading = "Checkpoints")]
     save_at: Option<Steps>,
+    /// Keep the last N states in memory, and save them when the loss jumps; 0 is off
+    #[arg(long, value_parser = whole::<usize>(Takes::COUNT), value_name = "N", default_value_t = 3, help_heading = "Checkpoints")]
+    save_before_jump: usize,
 
     #[command(flatten)]
     track: Track,
@@ -137,15 +142,15 @@ impl Train {
     /// Trains to the end, to Ctrl-C, or to the first step that is not finite.
     pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
         let _ = &self.everywhere;
-        let (folder, config) = match &self.resume {
-            Some(named) => {
-                let folder = run::folder(named, Path::new(RUNS))?;
-                let config = TrainConfig::read(&folder.join("run.toml"))?;
-                (folder, config)
-            }
-            None => (self.fresh_folder()?, self.config()?),
+        let resumed = match &self.resume {
+            Some(named) => Some(RunFolder::open(&run::folder(named, Path::new(RUNS))?)?),
+            None => None,
         };
+        let (folder, config) = resumed.unzip();
+        let config = config.map_or_else(|| self.config(), Ok)?;
         let corpus = Corpus::open(&config.data, &datasets::places())?.to_train_on()?;
+        // what does not fit, or cannot be tracked, is refused before anything is written
+        check(&config, &corpus)?;
         let last = config.steps;
         let n = config.model.num_parameters();
         let tokens = config.batch_size * config.grad_accumulation * config.model.block_size;
@@ -155,18 +160,31 @@ impl Train {
                 crate::report::plain(rate)
             ));
         }
-        // what cannot be tracked is refused before anything is written
-        let trackings = self.track.trackings(&config, &corpus, self.computing.device)?;
-        let mut trainer = Trainer::new(&folder, config, corpus, self.computing.device)?;
+        let trackings = track::trackings(&config, &corpus, self.computing.device)?;
+        let folder = match folder {
+            Some(folder) => folder,
+            None => RunFolder::create(Path::new(RUNS), self.name.as_deref(), &config)?,
+        };
+        let path = folder.path().to_path_buf();
+        let reports = config.out.join(folder.name());
+        let training = meta::training_metadata(&config, self.computing.device);
+        let mut trainer =
+            Trainer::new(folder, config, corpus, self.computing.device, resources::default_memory())?;
         let from = trainer.step();
-        let mut listener = self.track.listener(&folder, from, trackings)?;
-        listener.notes().iter().for_each(|note| terminal.say(note));
-        terminal.say(&format!(
-            "{} {}: {n} parameters, {tokens} tokens per update, updates {} to {last}",
-            if from > 0 { "resuming" } else { "training" },
-            folder.display(),
-            from + 1,
-        ));
+        let mut listener = Tracker::open(&reports, trainer.position(), training, trackings)?;
+        listener.notes().iter().for_each(|note| terminal.warn(note));
+        let folder = path;
+        let name = folder.display();
+        terminal.say(&match from {
+            0 => format!("training {name}: {n} parameters, {tokens} tokens per update, updates 1 to {last}"),
+            _ if from == last => {
+                format!("{name} is finished: all {last} updates are applied; --steps N extends it")
+            }
+            _ => format!(
+                "resuming {name}: {n} parameters, {tokens} tokens per update, updates {} to {last}",
+                from + 1
+            ),
+        });
         let ended = trainer.run(terminal, &mut listener)?;
         terminal.finish();
         let lines = StepLog::read(&folder.join("steps.jsonl"))?;
@@ -192,30 +210,6 @@ impl Train {
                 Ok(Outcome::Done)
             }
         }
-    }
-
-    fn fresh_folder(&self) -> Result<PathBuf> {
-        let runs = Path::new(RUNS);
-        let Some(name) = &self.name else {
-            let free = (1..).map(|i| runs.join(format!("run-{i}"))).find(|folder| !folder.exists());
-            return Ok(free.expect("some number is free"));
-        };
-        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
-        if !plain {
-            return Err(Error::usage(format!("--name `{name}` is no name for a folder")));
-        }
-        let folder = runs.join(name);
-        if folder.exists() {
-            return Err(Error::file_hint(
-                &folder,
-                "exists already",
-                format!(
-                    "go on with it: warmlab train --resume {}; or choose another --name",
-                    folder.display()
-                ),
-            ));
-        }
-        Ok(folder)
     }
 
     fn config(&self) -> Result<TrainConfig> {
@@ -266,7 +260,9 @@ impl Train {
                 growth: self.save_growth,
                 every: self.save_every,
                 at: self.save_at.as_ref().map_or_else(Vec::new, |steps| steps.up_to(self.steps)),
+                before_jump: self.save_before_jump,
             },
+            out: self.track.out.clone(),
             track: self.track.tracked(self.beta2, self.steps)?,
         };
         config.validate()?;

@@ -45,8 +45,8 @@ const fn points(quantity: &'static str) -> Series {
 pub const PANELS: &[Panel] = &[
     Panel {
         title: "Loss",
-        about: "Mean cross-entropy in nats: every training batch, before its update, as a line; the \
-                validation sequences, after the update, as points.",
+        about: "Mean cross-entropy in nats: the training batch of the next update as a line; the validation \
+                sequences as points.",
         series: &[
             Series { quantity: "train/loss", pick: Pick::Whole, style: Style::Line },
             points("train/val_loss"),

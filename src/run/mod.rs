@@ -15,8 +15,8 @@ mod tensors;
 pub use checkpoint::{Checkpoint, OptimizerState};
 pub use find::{Found, available, checkpoints, find};
 pub use folder::{folder, within};
-pub use native::write as write_native;
-pub use native::{MODEL_FILE, OPTIMIZER_FILE, remove_unfinished};
+pub use native::{MODEL_FILE, OPTIMIZER_FILE, kept_before, remove_unfinished};
+pub use native::{write as write_native, write_kept as write_native_kept};
 
 use std::io::Read;
 use std::path::Path;

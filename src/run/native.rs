@@ -38,6 +38,9 @@ struct State {
     optimizer: Option<OptimizerHeader>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<DataPosition>,
+    /// The update whose loss jumped, where the state was kept because of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kept_before: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -235,26 +238,45 @@ fn serialise(path: &Path, lists: &[(&str, &Values)], parameters: &[Parameter]) -
         .map_err(|e| Error::file(path, format!("cannot be written: {e}")))
 }
 
-/// Writes a native folder whole: it appears under its name only when every file is in it.
+/// Writes a native folder whole: it appears under its name only when every file is in it and on disk.
 ///
 /// # Errors
 /// Where the disk refuses; nothing is left behind.
 pub fn write(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    write_marked(folder, checkpoint, None)
+}
+
+/// [`write`], of a state that is kept because the loss of update `jump` jumped: training does not resume from it.
+///
+/// # Errors
+/// Where the disk refuses; nothing is left behind.
+pub fn write_kept(folder: &Path, checkpoint: &Checkpoint, jump: u64) -> Result<()> {
+    write_marked(folder, checkpoint, Some(jump))
+}
+
+/// The update whose jump of the loss a checkpoint was kept for.
+pub fn kept_before(folder: &Path) -> Option<u64> {
+    let bytes = fs::read(folder.join("state.json")).ok()?;
+    serde_json::from_slice::<State>(&bytes).ok()?.kept_before
+}
+
+fn write_marked(folder: &Path, checkpoint: &Checkpoint, kept_before: Option<u64>) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).at("create", parent)?;
-    let temporary =
-        tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).at("create a folder in", parent)?;
+    files::create_folder(parent)?;
+    let unfinished =
+        || tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).at("create a folder in", parent);
+    let temporary = unfinished()?;
     let inside = |name: &str| temporary.path().join(name);
     let parameters = checkpoint.config.parameters();
 
     let config = serde_json::to_vec_pretty(&checkpoint.config).expect("a configuration is plain data");
-    files::write_bytes(&inside("config.json"), &config)?;
+    files::write_synced(&inside("config.json"), &config)?;
     let model = serialise(folder, &[("", &checkpoint.parameters)], &parameters)?;
-    files::write_bytes(&inside(MODEL_FILE), &model)?;
+    files::write_synced(&inside(MODEL_FILE), &model)?;
     let optimizer = checkpoint.optimizer.as_ref();
     if let Some((m, v)) = optimizer.and_then(|o| o.exp_avg.as_ref().zip(o.exp_avg_sq.as_ref())) {
         let moments = serialise(folder, &[("exp_avg.", m), ("exp_avg_sq.", v)], &parameters)?;
-        files::write_bytes(&inside(OPTIMIZER_FILE), &moments)?;
+        files::write_synced(&inside(OPTIMIZER_FILE), &moments)?;
     }
     let state = State {
         step: checkpoint.step,
@@ -271,16 +293,22 @@ pub fn write(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
             grad_clip: o.grad_clip,
         }),
         data: checkpoint.seed.map(|seed| DataPosition { seed, step: checkpoint.step }),
+        kept_before,
     };
     let state = serde_json::to_vec_pretty(&state).expect("a state is plain data");
-    files::write_bytes(&inside("state.json"), &state)?;
+    files::write_synced(&inside("state.json"), &state)?;
 
-    if folder.exists() {
-        fs::remove_dir_all(folder).at("replace", folder)?;
+    files::set_listable(temporary.path()).at("create", folder)?;
+    files::sync_folder(temporary.path())?;
+
+    // what is replaced goes when the new one is there; training never replaces what it would resume from
+    let replaced = folder.exists().then(unfinished).transpose()?;
+    if let Some(replaced) = &replaced {
+        fs::rename(folder, replaced.path().join("replaced")).at("replace", folder)?;
     }
-    let temporary = temporary.keep();
-    fs::rename(&temporary, folder).at("create", folder)?;
-    set_listable(folder).at("create", folder)
+    fs::rename(temporary.path(), folder).at("create", folder)?;
+    let _ = temporary.keep();
+    files::sync_folder(parent)
 }
 
 /// Removes what a killed process left of checkpoints it was writing into `folder`.
@@ -297,17 +325,6 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
             fs::remove_dir_all(&path).at("remove", &path)?;
         }
     }
-    Ok(())
-}
-
-/// Temporary folders are private; the finished one is like any other.
-#[cfg(unix)]
-fn set_listable(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
-}
-#[cfg(not(unix))]
-fn set_listable(_folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -363,7 +380,10 @@ mod tests {
         assert_eq!((o.exp_avg, o.exp_avg_sq, o.lr, o.last_lr), (e.exp_avg, e.exp_avg_sq, e.lr, e.last_lr));
         assert!(back.notes.is_empty());
         // writing again replaces, and leaves no temporary folder
+        write_kept(&path, &example(), 14).expect("replaced");
+        assert_eq!(kept_before(&path), Some(14));
         write(&path, &example()).expect("replaced");
+        assert_eq!(kept_before(&path), None);
         assert_eq!(fs::read_dir(path.parent().expect("parent")).expect("readable").count(), 1);
     }
 

@@ -1,141 +1,68 @@
-//! journal.jsonl: the rows of each tracked update, appended as they are made, until the next checkpoint
-//! turns them into `steps_A_B.parquet`.
+//! journal.jsonl: the rows of each tracked update, appended as they are made, until a checkpoint turns them into
+//! `steps_A_B.parquet`.
 //!
-//! A crash loses at most the line being written. Reports and lines beyond the checkpoint that training
-//! resumes from are removed, since they are computed again.
+//! What is written before what is removed, so that a kill, a power loss or a full disk at any byte loses nothing before
+//! the last checkpoint: the journal is synced before the checkpoint is published; the report is on disk before the
+//! lines it holds go, and so is the part to keep of a report before the report goes. Whatever such an end leaves
+//! twice is removed at the next opening. Rows beyond the checkpoint that training resumes from are removed, since they
+//! are computed again.
+//!
+//! A report reaches from one step that the run's settings save to the next: where a run was cut in between, the parts
+//! are joined at the next, so that the files are those of a run that was not.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::line::Line;
 use crate::error::{Error, IoContext, Result};
+use crate::files::{self, read_lines};
 use crate::report::{self, Report};
-use crate::row::{Row, Status};
+use crate::row::Row;
+use crate::train::Position;
 
 /// The key of (update, rows) pairs in a report's metadata.
 const UPDATES: &str = "warmlab.updates";
+/// The key of what tells runs apart.
+pub const RUN: &str = "warmlab.run_sha256";
 
-/// One update's rows.
-#[derive(Serialize, Deserialize)]
-struct Line<'a> {
-    update: u64,
-    run: Cow<'a, str>,
-    analysis: Cow<'a, str>,
-    rows: Vec<Entry<'a>>,
-}
-
-/// A row: batch, step, quantity, scope, (layer, head, index, probe), parameter, value, uncertainty,
-/// sampling error, n, status.
-#[derive(Serialize, Deserialize)]
-struct Entry<'a>(
-    Option<Cow<'a, str>>,
-    u64,
-    Cow<'a, str>,
-    Cow<'a, str>,
-    [Option<u32>; 4],
-    Option<f64>,
-    Option<f64>,
-    Option<f64>,
-    Option<f64>,
-    Option<u64>,
-    u8,
-);
-
-const STATUSES: [Status; 4] = [Status::Ok, Status::Unconverged, Status::Unresolved, Status::Nonfinite];
-
-impl<'a> Entry<'a> {
-    fn new(row: &'a Row) -> Self {
-        let status = STATUSES.iter().position(|s| *s == row.status).unwrap_or(2) as u8;
-        Entry(
-            row.batch.as_deref().map(Cow::from),
-            row.step,
-            (&*row.quantity).into(),
-            (&*row.scope).into(),
-            [row.layer, row.head, row.index, row.probe],
-            row.parameter,
-            row.value,
-            row.uncertainty,
-            row.sampling_error,
-            row.n,
-            status,
-        )
-    }
-
-    fn row(self, run: &Arc<str>, analysis: &Arc<str>) -> Row {
-        let [layer, head, index, probe] = self.4;
-        Row {
-            run: run.clone(),
-            analysis: analysis.clone(),
-            batch: self.0.map(Arc::from),
-            step: self.1,
-            quantity: self.2.into(),
-            scope: self.3.into(),
-            layer,
-            head,
-            index,
-            probe,
-            parameter: self.5,
-            value: self.6,
-            uncertainty: self.7,
-            sampling_error: self.8,
-            n: self.9,
-            status: STATUSES.get(usize::from(self.10)).copied().unwrap_or(Status::Unresolved),
-        }
-    }
-}
-
-impl<'a> Line<'a> {
-    fn new(update: u64, rows: &'a [Row]) -> Self {
-        let first = rows.first();
-        let run = first.map_or("", |row| &row.run).into();
-        let analysis = first.map_or("", |row| &row.analysis).into();
-        Line { update, run, analysis, rows: rows.iter().map(Entry::new).collect() }
-    }
-
-    fn rows(self) -> impl Iterator<Item = Row> {
-        let (run, analysis): (Arc<str>, Arc<str>) = (self.run.into(), self.analysis.into());
-        self.rows.into_iter().map(move |entry| entry.row(&run, &analysis))
-    }
-}
+/// `warmlab.*` keys.
+type Meta = BTreeMap<String, String>;
 
 /// The journal of one analysis of one run.
 pub struct Journal {
     folder: PathBuf,
     path: PathBuf,
     file: File,
-    meta: BTreeMap<String, String>,
+    meta: Meta,
 }
 
 impl Journal {
-    /// Opens the journal in `folder` to go on after update `step`.
+    /// Opens the journal in `folder` to go on from a checkpoint: what is before it becomes a report, what is beyond it
+    /// goes.
     ///
     /// # Errors
-    /// Where what is there cannot be read, or the disk refuses.
-    pub fn open(folder: &Path, step: u64, meta: BTreeMap<String, String>) -> Result<Self> {
-        fs::create_dir_all(folder).at("create", folder)?;
-        let mut compacted = 0;
-        for (first, last, path) in reports(folder)? {
-            if last <= step {
-                compacted = compacted.max(last);
-                continue;
+    /// Where what is there cannot be read or is another run's, or the disk refuses.
+    pub fn open(folder: &Path, position: Position, meta: Meta) -> Result<Self> {
+        files::create_folder(folder)?;
+        files::remove_left(folder)?;
+        check_run(folder, &meta)?;
+        let Position { step, since } = position;
+        for (first, _, path) in reports(folder)?.into_iter().filter(|(_, last, _)| *last > step) {
+            if first <= step {
+                keep(folder, report::read_parquet(&path)?, step)?;
             }
-            // a checkpoint inside it is gone or was added: what is before the checkpoint stays
-            let report = if first <= step { Some(report::read_parquet(&path)?) } else { None };
-            fs::remove_file(&path).at("remove", &path)?;
-            if let Some(last) = report.map(|report| keep(folder, report, step)).transpose()? {
-                compacted = compacted.max(last);
-            }
+            remove(folder, [path])?;
         }
+        remove_contained(folder)?;
+        let covered = reports(folder)?.last().map_or(0, |(_, last, _)| *last);
         let path = folder.join("journal.jsonl");
-        let lines = read(&path)?;
-        let kept = lines.into_iter().filter(|line| (compacted + 1..=step).contains(&line.update));
-        let text: String = kept.map(|line| text(&line)).collect();
-        crate::files::write_bytes(&path, text.as_bytes())?;
+        let mut lines = read_lines::<Line>(&path)?.lines;
+        let theirs = lines.first_mut().and_then(|line| line.meta.take()).unwrap_or_else(|| meta.clone());
+        lines.retain(|line| (covered + 1..=step).contains(&line.update));
+        join(folder, since, lines, &theirs)?;
+        files::write_bytes(&path, Line::header(&meta).text().as_bytes())?;
         let file = OpenOptions::new().append(true).open(&path).at("open", &path)?;
         Ok(Journal { folder: folder.into(), path, file, meta })
     }
@@ -144,91 +71,140 @@ impl Journal {
     ///
     /// # Errors
     /// Where the disk refuses.
-    pub fn append(&mut self, update: u64, rows: Vec<Row>) -> Result<()> {
-        self.file.write_all(text(&Line::new(update, &rows)).as_bytes()).at("write", &self.path)
+    pub fn append(&mut self, update: u64, rows: &[Row]) -> Result<()> {
+        self.file.write_all(Line::new(update, rows).text().as_bytes()).at("write", &self.path)
     }
 
-    /// Turns everything appended so far into a report.
+    /// Puts everything appended so far on disk.
     ///
     /// # Errors
     /// Where the disk refuses.
-    pub fn compact(&mut self) -> Result<()> {
-        let lines = read(&self.path)?;
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().at("write", &self.path)
+    }
+
+    /// Turns everything appended so far into a report, together with those after step `since`.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn compact(&mut self, since: u64) -> Result<()> {
+        let mut lines = read_lines::<Line>(&self.path)?.whole()?;
+        lines.retain(|line| line.update > 0);
         if !lines.is_empty() {
-            let updates: Vec<(u64, usize)> =
-                lines.iter().map(|line| (line.update, line.rows.len())).collect();
-            let rows = lines.into_iter().flat_map(Line::rows).collect();
-            write(&self.folder, &updates, rows, self.meta.clone())?;
-            self.file.set_len(0).at("write", &self.path)?;
+            join(&self.folder, since, lines, &self.meta)?;
+            self.file.set_len(Line::header(&self.meta).text().len() as u64).at("write", &self.path)?;
         }
         Ok(())
     }
+
+    /// Of `expected` updates, ascending, those that no report has.
+    ///
+    /// # Errors
+    /// Where the folder cannot be listed.
+    pub fn missing(&self, expected: impl Iterator<Item = u64>) -> Result<Vec<u64>> {
+        let ranges = reports(&self.folder)?;
+        let has = |update: &u64| ranges.iter().any(|(first, last, _)| (first..=last).contains(&update));
+        Ok(expected.filter(|update| !has(update)).collect())
+    }
 }
 
-fn text(line: &Line) -> String {
-    let mut text = serde_json::to_string(line).expect("a line is plain data");
-    text.push('\n');
-    text
+/// Refuses to mix two runs of one name.
+fn check_run(folder: &Path, meta: &Meta) -> Result<()> {
+    let Some((_, _, path)) = reports(folder)?.pop() else { return Ok(()) };
+    let theirs = report::read_parquet(&path)?.meta;
+    match (theirs.get(RUN), meta.get(RUN)) {
+        (Some(theirs), Some(ours)) if theirs != ours => Err(Error::file_hint(
+            folder,
+            "holds training steps of another run of the same name, with other settings",
+            format!("use another --name or --out, or remove {}", folder.display()),
+        )),
+        _ => Ok(()),
+    }
 }
 
-/// All complete lines.
-fn read(path: &Path) -> Result<Vec<Line<'static>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e).at("open", path),
-    };
-    let mut lines = Vec::new();
-    for (i, line) in BufReader::new(file).split(b'\n').enumerate() {
-        let line = line.at("read", path)?;
-        match serde_json::from_slice(&line) {
-            Ok(line) => lines.push(line),
-            // cut off by a crash: only ever the last
-            Err(e) if e.is_eof() => break,
-            Err(e) => return Err(Error::file(path, format!("is damaged in line {}: {e}", i + 1))),
+/// Writes lines and the reports after step `since` as one report. What was made by another version or with other
+/// threads says so of itself and stays apart.
+fn join(folder: &Path, since: u64, lines: Vec<Line>, meta: &Meta) -> Result<()> {
+    let (mut updates, mut rows, mut joined) = (Vec::new(), Vec::new(), Vec::new());
+    for (first, _, path) in reports(folder)?.into_iter().filter(|(first, ..)| *first > since) {
+        let mut report = report::read_parquet(&path)?;
+        let theirs = counts(report.meta.remove(UPDATES));
+        let whole = theirs.first().is_some_and(|(update, _)| *update == first);
+        if whole && report.meta == *meta {
+            updates.extend(theirs);
+            rows.extend(report.rows);
+            joined.push(path);
         }
     }
-    Ok(lines)
+    if lines.is_empty() && joined.len() < 2 {
+        return Ok(());
+    }
+    updates.extend(lines.iter().map(|line| (line.update, line.count())));
+    rows.extend(lines.into_iter().flat_map(Line::rows));
+    let written = write(folder, &updates, rows, meta.clone())?;
+    remove(folder, joined.into_iter().filter(|path| *path != written))
 }
 
 /// Writes `steps_A_B.parquet`, A and B the first and the last of `updates`, each with its number of rows.
-fn write(
-    folder: &Path,
-    updates: &[(u64, usize)],
-    rows: Vec<Row>,
-    mut meta: BTreeMap<String, String>,
-) -> Result<()> {
-    let (Some((first, _)), Some((last, _))) = (updates.first(), updates.last()) else { return Ok(()) };
-    let path = folder.join(format!("steps_{first}_{last}.parquet"));
+fn write(folder: &Path, updates: &[(u64, usize)], rows: Vec<Row>, mut meta: Meta) -> Result<PathBuf> {
+    let end = |pair: Option<&(u64, usize)>| pair.map_or(0, |(update, _)| *update);
+    let path = folder.join(format!("steps_{}_{}.parquet", end(updates.first()), end(updates.last())));
     let counts: Vec<String> = updates.iter().map(|(update, rows)| format!("{update}:{rows}")).collect();
     meta.insert(UPDATES.into(), counts.join(" "));
-    report::write_parquet(&path, &Report { meta, rows })
+    report::write_parquet(&path, &Report { meta, rows })?;
+    Ok(path)
 }
 
-/// Writes the part of a report up to update `step` again; returns its last update.
-fn keep(folder: &Path, report: Report, step: u64) -> Result<u64> {
-    let Report { mut meta, mut rows } = report;
-    let counts = meta.remove(UPDATES).unwrap_or_default();
+/// (update, number of rows) pairs.
+fn counts(text: Option<String>) -> Vec<(u64, usize)> {
     let pair = |pair: &str| {
         let (update, rows) = pair.split_once(':')?;
         Some((update.parse().ok()?, rows.parse().ok()?))
     };
-    let updates: Vec<(u64, usize)> =
-        counts.split(' ').filter_map(pair).take_while(|(update, _)| *update <= step).collect();
+    text.unwrap_or_default().split(' ').filter_map(pair).collect()
+}
+
+/// Writes the part of a report up to update `step` under its own name.
+fn keep(folder: &Path, report: Report, step: u64) -> Result<()> {
+    let Report { mut meta, mut rows } = report;
+    let mut updates = counts(meta.remove(UPDATES));
+    updates.retain(|(update, _)| *update <= step);
     rows.truncate(updates.iter().map(|(_, rows)| rows).sum());
-    write(folder, &updates, rows, meta)?;
-    Ok(updates.last().map_or(0, |(update, _)| *update))
+    if updates.is_empty() { Ok(()) } else { write(folder, &updates, rows, meta).map(drop) }
+}
+
+/// Removes reports whose updates another one has too: a kill came before they went.
+fn remove_contained(folder: &Path) -> Result<()> {
+    let all = reports(folder)?;
+    let contains = |(a, b): (u64, u64), (c, d): (u64, u64)| a <= c && d <= b && (a, b) != (c, d);
+    let twice = |(first, last, _): &&(u64, u64, PathBuf)| {
+        all.iter().any(|(a, b, _)| contains((*a, *b), (*first, *last)))
+    };
+    remove(folder, all.iter().filter(twice).map(|(.., path)| path.clone()))
+}
+
+fn remove(folder: &Path, paths: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    let mut paths = paths.into_iter().peekable();
+    if paths.peek().is_none() {
+        return Ok(());
+    }
+    for path in paths {
+        fs::remove_file(&path).at("remove", &path)?;
+    }
+    files::sync_folder(folder)
 }
 
 /// (first update, last update, path) of every report of training steps, in order.
-fn reports(folder: &Path) -> Result<Vec<(u64, u64, PathBuf)>> {
+pub fn reports(folder: &Path) -> Result<Vec<(u64, u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).at("list", folder)? {
         let path = entry.at("list", folder)?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let range = name.strip_prefix("steps_").and_then(|name| name.strip_suffix(".parquet"));
         let range = range.and_then(|range| range.split_once('_'));
-        if let Some((Ok(first), Ok(last))) = range.map(|(a, b)| (a.parse(), b.parse())) {
+        if let Some((Ok(first), Ok(last))) = range.map(|(a, b)| (a.parse(), b.parse()))
+            && path.is_file()
+        {
             found.push((first, last, path));
         }
     }
@@ -253,33 +229,134 @@ mod tests {
         let reports = reports(folder).expect("listed");
         let mut found: Vec<Row> =
             reports.iter().flat_map(|r| report::read_parquet(&r.2).expect("read").rows).collect();
-        found.extend(read(&folder.join("journal.jsonl")).expect("read").into_iter().flat_map(Line::rows));
+        let lines = read_lines::<Line>(&folder.join("journal.jsonl")).expect("read").lines;
+        found.extend(lines.into_iter().flat_map(Line::rows));
         found
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let listed = fs::read_dir(folder).expect("listed");
+        let mut names: Vec<String> =
+            listed.map(|e| e.expect("listed").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Where a run that saves `saves` stands at `step`.
+    fn at(saves: &[u64], step: u64) -> Position {
+        let since = saves.iter().copied().filter(|save| *save < step).max().unwrap_or(0);
+        Position { step, since }
+    }
+
+    /// Updates `from`..=`to`, compacted at each of `saves`.
+    fn train(journal: &mut Journal, saves: &[u64], from: u64, to: u64) {
+        for update in from..=to {
+            journal.append(update, &rows(update)).expect("appended");
+            if saves.contains(&update) {
+                journal.compact(at(saves, update).since).expect("compacted");
+            }
+        }
     }
 
     #[test]
     fn nothing_is_lost_or_doubled_wherever_a_run_is_cut() {
-        for (saves, cut) in [(vec![4, 8], 4), (vec![4, 8], 6), (vec![8], 3), (vec![], 5), (vec![4], 0)] {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let open = |step| Journal::open(folder.path(), step, BTreeMap::new()).expect("opened");
-            let mut journal = open(0);
-            for update in 1..=9 {
-                journal.append(update, rows(update)).expect("appended");
-                if saves.contains(&update) {
-                    journal.compact().expect("compacted");
-                }
-            }
-            // as kill -9 leaves it
-            journal.file.write_all(b"{\"update\":10,\"ru").expect("appended");
+        let cases: [(&[u64], u64); 6] =
+            [(&[4, 8], 4), (&[4, 8], 6), (&[8], 3), (&[], 5), (&[4], 0), (&[9], 9)];
+        for (saves, cut) in cases {
+            let (folder, uncut) =
+                (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+            let open =
+                |folder: &Path, step| Journal::open(folder, at(saves, step), Meta::new()).expect("opened");
+            let mut journal = open(folder.path(), 0);
+            train(&mut journal, saves, 1, 9);
+            // as kill -9 and a power loss leave it
+            journal.file.write_all(b"{\"update\":10,\"ru\0\0\n\0").expect("appended");
             drop(journal);
-            let mut journal = open(cut);
-            let kept: Vec<Row> = (1..=cut).flat_map(rows).collect();
-            assert_eq!(all(folder.path()), kept, "{saves:?} {cut}");
-            for update in cut + 1..=10 {
-                journal.append(update, rows(update)).expect("appended");
+            let mut journal = open(folder.path(), cut);
+            assert_eq!(all(folder.path()), (1..=cut).flat_map(rows).collect::<Vec<_>>(), "{saves:?} {cut}");
+            // opening again changes nothing
+            let before = names(folder.path());
+            drop(journal);
+            journal = open(folder.path(), cut);
+            assert_eq!(names(folder.path()), before);
+            let saves = [saves, &[12]].concat();
+            train(&mut journal, &saves, cut + 1, 12);
+            train(&mut open(uncut.path(), 0), &saves, 1, 12);
+            assert_eq!(names(folder.path()), names(uncut.path()), "{saves:?} {cut}");
+            for name in names(folder.path()) {
+                let [a, b] = [&folder, &uncut].map(|f| fs::read(f.path().join(&name)).expect("read"));
+                assert!(a == b, "{name} differs, {saves:?} {cut}");
             }
-            journal.compact().expect("compacted");
-            assert_eq!(all(folder.path()), (1..=10).flat_map(rows).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn what_a_full_disk_refuses_to_write_is_not_removed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let open = |step| Journal::open(folder.path(), at(&[4, 8], step), Meta::new());
+        let mut journal = open(0).expect("opened");
+        train(&mut journal, &[4, 8], 1, 9);
+        drop(journal);
+        // what stands in the way of steps_5_6.parquet stands for the full disk
+        let way = folder.path().join("steps_5_6.parquet");
+        fs::create_dir(&way).expect("made");
+        let before = names(folder.path());
+        assert!(open(6).is_err());
+        assert_eq!(names(folder.path()), before);
+        fs::remove_dir(&way).expect("removed");
+        open(6).expect("opened");
+        assert_eq!(all(folder.path()), (1..=6).flat_map(rows).collect::<Vec<_>>());
+
+        // the same of a compaction: the lines stay until the report is there
+        let mut journal = open(6).expect("opened");
+        train(&mut journal, &[4], 7, 8);
+        let way = folder.path().join("steps_5_8.parquet");
+        fs::create_dir(&way).expect("made");
+        assert!(journal.compact(4).is_err());
+        fs::remove_dir(&way).expect("removed");
+        drop(journal);
+        open(8).expect("opened");
+        assert_eq!(all(folder.path()), (1..=8).flat_map(rows).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_kill_between_a_report_and_the_removal_of_its_parts_doubles_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let open = |step| Journal::open(folder.path(), at(&[4, 8], step), Meta::new()).expect("opened");
+        let mut journal = open(0);
+        train(&mut journal, &[4, 6], 1, 6);
+        let part = folder.path().join("steps_5_6.parquet");
+        let kept = fs::read(&part).expect("there");
+        train(&mut journal, &[], 7, 8);
+        journal.sync().expect("synced");
+        let lines = fs::read(folder.path().join("journal.jsonl")).expect("read");
+        journal.compact(4).expect("compacted");
+        assert!(!part.exists());
+        // neither the part nor the lines had gone
+        fs::write(&part, kept).expect("written");
+        fs::write(folder.path().join("journal.jsonl"), lines).expect("written");
+        let journal = open(8);
+        assert_eq!(all(folder.path()), (1..=8).flat_map(rows).collect::<Vec<_>>());
+        assert_eq!(journal.missing(1..=9).expect("listed"), [9]);
+    }
+
+    #[test]
+    fn runs_and_makers_are_not_mixed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let meta = |run: &str, threads: &str| {
+            Meta::from([(RUN.into(), run.into()), ("warmlab.threads".into(), threads.into())])
+        };
+        let open = |step, meta| Journal::open(folder.path(), at(&[4], step), meta);
+        let mut journal = open(0, meta("a", "2")).expect("opened");
+        train(&mut journal, &[], 1, 3);
+        drop(journal);
+        // resumed from step 2 with another number of threads: each part says its own
+        let mut journal = open(2, meta("a", "1")).expect("opened");
+        train(&mut journal, &[4], 3, 4);
+        let threads = |name: &str| {
+            report::read_parquet(&folder.path().join(name)).expect("read").meta["warmlab.threads"].clone()
+        };
+        assert_eq!((threads("steps_1_2.parquet"), threads("steps_3_4.parquet")), ("2".into(), "1".into()));
+        assert!(open(0, meta("b", "1")).err().expect("refused").to_string().contains("another run"));
     }
 }

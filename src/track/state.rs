@@ -1,7 +1,7 @@
 //! state_N.safetensors: what a tracker remembers at the checkpoint of step N.
 //!
-//! Written before the checkpoint is, so that no checkpoint is without it; the last two are kept, since a
-//! crash in between leaves the checkpoint before. A run resumed from an older checkpoint starts anew.
+//! Written before the checkpoint is, so that no checkpoint is without it; when that is there, all but the last two go,
+//! since a crash in between leaves the checkpoint before. A run resumed from an older checkpoint starts anew.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ fn path(folder: &Path, step: u64) -> PathBuf {
     folder.join(format!("state_{step}.safetensors"))
 }
 
-/// Writes the state at `step` and removes those before the last.
+/// Writes the state at `step`.
 ///
 /// # Errors
 /// Where the disk refuses.
@@ -36,7 +36,14 @@ pub fn write(folder: &Path, step: u64, state: &BTreeMap<String, Vectors>) -> Res
         let view = TensorView::new(dtype, vec![vectors.k(), vectors.n()], bytes);
         views.push((name, view.map_err(unwritten)?));
     }
-    files::write_bytes(&path, &safetensors::serialize(views, None).map_err(unwritten)?)?;
+    files::write_bytes(&path, &safetensors::serialize(views, None).map_err(unwritten)?)
+}
+
+/// Removes what is before the last two up to `step`.
+///
+/// # Errors
+/// Where the disk refuses.
+pub fn prune(folder: &Path, step: u64) -> Result<()> {
     let mut others: Vec<u64> = steps(folder)?.into_iter().filter(|other| *other < step).collect();
     others.sort_unstable();
     for old in others.iter().rev().skip(KEPT - 1) {
@@ -111,6 +118,7 @@ mod tests {
         };
         for step in [1, 4, 9] {
             write(folder.path(), step, &state(step)).expect("written");
+            prune(folder.path(), step).expect("removed");
         }
         let mut left = steps(folder.path()).expect("listed");
         left.sort_unstable();

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
-use super::state;
+use super::{state, training};
 use crate::analysis::{Analysis, Options, StepTracker};
 use crate::error::Result;
+use crate::files::{self, Claim};
 use crate::step::{Step, Wanted};
-use crate::train::{Cadence, Listener};
+use crate::train::{Cadence, Listener, Position, StepLine};
+
+/// `warmlab.*` keys.
+type Meta = BTreeMap<String, String>;
 
 /// An analysis, when it measures, and what its reports say of themselves.
 pub struct Tracking {
@@ -21,7 +25,7 @@ pub struct Tracking {
     /// What it remembers, where it does.
     pub memory: Option<Box<dyn StepTracker>>,
     /// `warmlab.*` keys of its reports.
-    pub meta: BTreeMap<String, String>,
+    pub meta: Meta,
 }
 
 impl Tracking {
@@ -33,27 +37,39 @@ impl Tracking {
 
 /// Runs analyses at training steps.
 pub struct Tracker {
+    run: String,
+    training: Journal,
+    /// The folder is this process's while it tracks.
+    _claim: Claim,
     tracked: Vec<(Tracking, Journal, PathBuf)>,
     notes: Vec<String>,
 }
 
 impl Tracker {
-    /// Opens the journals in `folder`/ANALYSIS/ to go on after update `step`; what is beyond it goes.
+    /// Opens the journals in `folder`/ANALYSIS/ to go on from a checkpoint of the run whose name the folder has; what
+    /// is beyond it goes. `training` is what the reports of the loop itself say of themselves.
     ///
     /// # Errors
-    /// Where a journal or a report cannot be read or written.
-    pub fn open(folder: &Path, step: u64, tracked: Vec<Tracking>) -> Result<Self> {
+    /// Where another process tracks there, or a journal or a report cannot be read or written.
+    pub fn open(folder: &Path, position: Position, training: Meta, tracked: Vec<Tracking>) -> Result<Self> {
+        files::create_folder(folder)?;
+        let claim = Claim::take(folder)?;
+        let run = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let step = position.step;
         let mut notes = Vec::new();
+        let training = Journal::open(&folder.join(training::NAME), position, training)?;
         let mut open = |mut tracking: Tracking| {
-            let folder = folder.join(tracking.analysis.name());
-            let journal = Journal::open(&folder, step, tracking.meta.clone())?;
+            let name = tracking.analysis.name();
+            let folder = folder.join(name);
+            let journal = Journal::open(&folder, position, tracking.meta.clone())?;
+            let missing = journal.missing((1..=step).filter(|update| tracking.cadence.includes(*update)))?;
+            notes.extend(lost(name, &folder, &missing));
             if let Some(memory) = &mut tracking.memory {
                 match state::read(&folder, step)? {
                     Some(state) => memory.restore(state)?,
                     None if step > 0 => notes.push(format!(
-                        "{} at step {step} left no state of its tracking: it starts anew, so its numbers \
-                         differ within their uncertainties from those of a run that was not cut",
-                        tracking.analysis.name()
+                        "{name} at step {step} left no state of its tracking: it starts anew, so its numbers \
+                         differ within their uncertainties from those of a run that was not cut"
                     )),
                     None => {}
                 }
@@ -61,13 +77,24 @@ impl Tracker {
             Ok((tracking, journal, folder))
         };
         let tracked = tracked.into_iter().map(&mut open).collect::<Result<_>>()?;
-        Ok(Tracker { tracked, notes })
+        Ok(Tracker { run, training, _claim: claim, tracked, notes })
     }
 
     /// What a reader of the numbers must know of the opening.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
+}
+
+/// What to say of rows that should be there: a checkpoint follows its rows, so somebody took them away.
+fn lost(name: &str, folder: &Path, missing: &[u64]) -> Option<String> {
+    let (first, last) = (missing.first()?, missing.last()?);
+    Some(format!(
+        "{name} has no rows of {} updates between {first} and {last} in `{}`, which the run tracked before: they stay \
+         missing unless the run resumes from a checkpoint before them",
+        missing.len(),
+        folder.display()
+    ))
 }
 
 impl Listener for Tracker {
@@ -96,12 +123,22 @@ impl Listener for Tracker {
                 None if measured => tracking.analysis.at_step(step, &tracking.options)?,
                 _ => continue,
             };
-            journal.append(update, rows)?;
+            journal.append(update, &rows)?;
         }
         Ok(())
     }
 
+    fn logged(&mut self, line: &StepLine) -> Result<()> {
+        self.training.append(line.step, &training::rows(&self.run, line))
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.training.sync()?;
+        self.tracked.iter().try_for_each(|(_, journal, _)| journal.sync())
+    }
+
     fn saving(&mut self, step: u64) -> Result<()> {
+        self.sync()?;
         for (tracking, _, folder) in &self.tracked {
             if let Some(memory) = &tracking.memory {
                 state::write(folder, step, &memory.state())?;
@@ -110,7 +147,14 @@ impl Listener for Tracker {
         Ok(())
     }
 
-    fn saved(&mut self, _step: u64) -> Result<()> {
-        self.tracked.iter_mut().try_for_each(|(_, journal, _)| journal.compact())
+    fn saved(&mut self, position: Position) -> Result<()> {
+        self.training.compact(position.since)?;
+        for (tracking, journal, folder) in &mut self.tracked {
+            journal.compact(position.since)?;
+            if tracking.memory.is_some() {
+                state::prune(folder, position.step)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! run.toml: everything that determines a run.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,12 +46,28 @@ pub struct TrainConfig {
     pub schedule: WarmupCosine,
     /// When checkpoints are saved.
     pub checkpoints: Saves,
+    /// Where the reports of training steps go.
+    #[serde(default = "reports")]
+    pub out: PathBuf,
     /// What is measured at training steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub track: Vec<Tracked>,
 }
 
+fn reports() -> PathBuf {
+    "reports".into()
+}
+
 impl TrainConfig {
+    /// A hash of everything that the numbers of an update follow from: a run that is extended or saved more often is
+    /// still the same.
+    pub fn sha256(&self) -> String {
+        let (model, optimizer, schedule) = (&self.model, &self.optimizer, &self.schedule);
+        let batches = (&self.data, self.seed, self.batch_size, self.grad_accumulation);
+        let all = (batches, self.grad_clip, self.dtype, model, optimizer, schedule);
+        files::sha256_hex(&serde_json::to_vec(&all).expect("settings are plain data"))
+    }
+
     /// Checks that the numbers make a run.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::log::StepLine;
 use crate::error::Result;
 use crate::step::{Step, Wanted};
 
@@ -21,17 +22,40 @@ pub trait Listener {
     /// Where a measurement fails, or the disk refuses.
     fn heard(&mut self, step: &Step) -> Result<()>;
 
-    /// A checkpoint of `step` is about to be written: what its resumption needs must be on disk by then.
+    /// What the log says of the update just applied.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    fn logged(&mut self, line: &StepLine) -> Result<()>;
+
+    /// Everything heard so far must be on disk before this returns.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    fn sync(&mut self) -> Result<()>;
+
+    /// A checkpoint of `step` is about to be written: everything heard so far, and what its resumption needs, must be
+    /// on disk by then.
     ///
     /// # Errors
     /// Where the disk refuses.
     fn saving(&mut self, step: u64) -> Result<()>;
 
-    /// A checkpoint of `step` is complete.
+    /// A checkpoint is complete, or training ends without one.
     ///
     /// # Errors
     /// Where the disk refuses.
-    fn saved(&mut self, step: u64) -> Result<()>;
+    fn saved(&mut self, position: Position) -> Result<()>;
+}
+
+/// Where a run stands at a checkpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Updates applied.
+    pub step: u64,
+    /// The last step before that which the run's settings save, or 0: a run that was cut in between and one that was
+    /// not have the same files if they all reach from one such step to the next.
+    pub since: u64,
 }
 
 /// Hears nothing.
@@ -44,10 +68,16 @@ impl Listener for Deaf {
     fn heard(&mut self, _step: &Step) -> Result<()> {
         Ok(())
     }
+    fn logged(&mut self, _line: &StepLine) -> Result<()> {
+        Ok(())
+    }
+    fn sync(&mut self) -> Result<()> {
+        Ok(())
+    }
     fn saving(&mut self, _step: u64) -> Result<()> {
         Ok(())
     }
-    fn saved(&mut self, _step: u64) -> Result<()> {
+    fn saved(&mut self, _position: Position) -> Result<()> {
         Ok(())
     }
 }

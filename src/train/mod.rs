@@ -1,15 +1,19 @@
 //! Training a GPT, so that there is something to measure: the loop, its log and its checkpoints.
 
 mod config;
+mod folder;
 mod init;
+mod jumps;
 mod listener;
 mod log;
+mod ring;
 mod saves;
 mod trainer;
 
 pub use config::TrainConfig;
+pub use folder::RunFolder;
 pub use init::initial_parameters;
-pub use listener::{Cadence, Deaf, Listener, Tracked};
+pub use listener::{Cadence, Deaf, Listener, Position, Tracked};
 pub use log::{StepLine, StepLog};
 pub use saves::Saves;
-pub use trainer::{Ended, Trainer};
+pub use trainer::{Ended, Trainer, check};

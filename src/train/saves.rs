@@ -14,6 +14,13 @@ pub struct Saves {
     pub every: u64,
     /// Further steps.
     pub at: Vec<u64>,
+    /// States in memory that are saved when the loss jumps.
+    #[serde(default = "three")]
+    pub before_jump: usize,
+}
+
+fn three() -> usize {
+    3
 }
 
 /// Checkpoints that no run has.
@@ -53,9 +60,9 @@ mod tests {
 
     #[test]
     fn windows_join() {
-        let saves = Saves { early: 3, growth: 2.0, every: 20, at: vec![7, 999] };
+        let saves = Saves { early: 3, growth: 2.0, every: 20, at: vec![7, 999], before_jump: 3 };
         assert_eq!(saves.steps(50), [0, 1, 2, 3, 6, 7, 12, 20, 24, 40, 48, 50]);
-        let rare = Saves { early: 0, growth: 1.0, every: 0, at: vec![] };
+        let rare = Saves { early: 0, growth: 1.0, every: 0, at: vec![], before_jump: 0 };
         assert_eq!(rare.steps(9), [0, 9]);
     }
 

@@ -1,16 +1,19 @@
 //! The loop.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::TrainConfig;
+use super::folder::RunFolder;
 use super::init::initial_parameters;
-use super::listener::Listener;
+use super::jumps::Jumps;
+use super::listener::{Listener, Position};
 use super::log::{StepLine, StepLog};
+use super::ring::{Ring, StateView};
 use crate::data::{Batch, Corpus, Split, sampling};
 use crate::device::Device;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{Gpt, Look};
 use crate::observer::Observer;
 use crate::optim::{AdamW, Part, clip_factor};
@@ -32,7 +35,7 @@ pub enum Ended {
 
 /// A run in progress.
 pub struct Trainer {
-    folder: PathBuf,
+    folder: RunFolder,
     config: TrainConfig,
     corpus: Corpus,
     gpt: Gpt,
@@ -42,33 +45,68 @@ pub struct Trainer {
     last_loss: Option<f64>,
     parts: Vec<Part>,
     name: Arc<str>,
+    /// Steps the settings save, ascending.
+    saves: Vec<u64>,
+    /// The last step saved.
+    saved: Option<u64>,
+    jumps: Jumps,
+    ring: Ring,
+}
+
+/// Finds what does not fit together before anything is written.
+///
+/// # Errors
+/// Where the settings are impossible, or the data is not for them.
+pub fn check(config: &TrainConfig, corpus: &Corpus) -> Result<()> {
+    config.validate()?;
+    training_batch(config, corpus, 1)?;
+    evaluation_batches(config, corpus).map(drop)
 }
 
 impl Trainer {
-    /// Starts a run in an empty `folder`, or resumes the one that is there at its last checkpoint.
+    /// Starts the run in `folder`, or resumes the one that is there at its last checkpoint. States kept for a jump of
+    /// the loss take at most a quarter of `memory`.
     ///
     /// # Errors
     /// Where the settings, the data or what is in the folder do not fit.
-    pub fn new(folder: &Path, config: TrainConfig, corpus: Corpus, device: Device) -> Result<Self> {
-        config.validate()?;
+    pub fn new(
+        folder: RunFolder,
+        config: TrainConfig,
+        corpus: Corpus,
+        device: Device,
+        memory: u64,
+    ) -> Result<Self> {
+        check(&config, &corpus)?;
         let parameters = config.model.parameters();
         let n = config.model.num_parameters();
         let decayed = parameters.iter().filter(|p| p.shape.len() >= 2).map(|p| p.range()).collect();
         let fresh = AdamW::new(config.optimizer, n, config.dtype, decayed);
-        let (values, optimizer, last_loss) = match run::checkpoints(folder)?.pop() {
+        let path = folder.path();
+        run::remove_unfinished(&path.join("checkpoints"))?;
+        files::remove_left(path)?;
+        let last = resumable(path)?;
+        let saved = last.as_ref().map(|(step, _)| *step);
+        let (values, optimizer, last_loss) = match last {
             None => (initial_parameters(&config.model, config.seed, config.dtype), fresh, None),
             Some((_, path)) => restore(&path, &config, fresh)?,
         };
+        if optimizer.step() > config.steps {
+            return Err(Error::file(
+                path,
+                format!("is at step {} already, beyond the {} of run.toml", optimizer.step(), config.steps),
+            ));
+        }
         let gpt = Gpt::new(&config.model, &values, &device.burn())?;
-        // what does not fit is found before anything is written
-        training_batch(&config, &corpus, optimizer.step() + 1)?;
-        evaluation_batches(&config, &corpus)?;
-        fs::create_dir_all(folder).at("create", folder)?;
-        run::remove_unfinished(&folder.join("checkpoints"))?;
-        config.write(&folder.join("run.toml"))?;
-        let log = StepLog::open(&folder.join("steps.jsonl"), optimizer.step())?;
+        let log = StepLog::open(&path.join("steps.jsonl"), optimizer.step())?;
+        let mut jumps = Jumps::default();
+        let before = StepLog::read(&path.join("steps.jsonl"))?.into_iter().take(optimizer.step() as usize);
+        before.for_each(|line| drop(jumps.hear(line.loss)));
+        let fitting = memory / 4 / state_bytes(&config);
+        let ring = Ring::new(config.checkpoints.before_jump.min(fitting as usize));
         Ok(Trainer {
-            folder: folder.into(),
+            name: folder.name().into(),
+            saves: config.checkpoints.steps(config.steps),
+            folder,
             config,
             corpus,
             gpt,
@@ -77,7 +115,9 @@ impl Trainer {
             log,
             last_loss,
             parts: Part::all(&parameters),
-            name: folder.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()).into(),
+            saved,
+            jumps,
+            ring,
         })
     }
 
@@ -86,27 +126,34 @@ impl Trainer {
         self.optimizer.step()
     }
 
+    /// How many states are kept in memory for a jump of the loss, and the bytes they take.
+    pub fn ring(&self) -> (usize, u64) {
+        (self.ring.size(), self.ring.size() as u64 * state_bytes(&self.config))
+    }
+
+    /// Where the run stands.
+    pub fn position(&self) -> Position {
+        let before = self.saves.partition_point(|save| *save < self.step());
+        Position { step: self.step(), since: before.checked_sub(1).map_or(0, |i| self.saves[i]) }
+    }
+
     /// Trains to the end, or until the observer asks to stop, telling `listener` of what it wants to hear.
     ///
     /// # Errors
-    /// Where the loss is not finite, the disk refuses, or the listener fails.
+    /// Where the loss is not finite, the disk refuses, the folder is another's, or the listener fails.
     pub fn run(&mut self, observer: &dyn Observer, listener: &mut dyn Listener) -> Result<Ended> {
         let last = self.config.steps;
-        let saves = self.config.checkpoints.steps(last);
         if self.step() == 0 {
-            listener.saving(0)?;
-            self.save()?;
-            listener.saved(0)?;
+            self.save(listener)?;
         }
         while self.step() < last {
             if observer.stopped() {
-                listener.saving(self.step())?;
-                self.save()?;
-                listener.saved(self.step())?;
+                self.save(listener)?;
                 return Ok(Ended::Stopped);
             }
-            let saved = saves.binary_search(&(self.step() + 1)).is_ok();
-            let line = self.update(saved, listener)?;
+            self.folder.check()?;
+            let saved = self.saves.binary_search(&(self.step() + 1)).is_ok();
+            let line = self.update(saved, observer, listener)?;
             let state = match line.val_loss {
                 Some(val_loss) => format!("loss {:.4}, validation {val_loss:.4}", line.loss),
                 None => format!("loss {:.4}", line.loss),
@@ -119,17 +166,21 @@ impl Trainer {
                     line.step
                 ));
             }
+            listener.logged(&line)?;
             if saved {
-                listener.saving(self.step())?;
-                self.save()?;
-                listener.saved(self.step())?;
+                self.save(listener)?;
             }
         }
         Ok(Ended::Finished)
     }
 
     /// One update; `saved` says that a checkpoint follows, which is then evaluated too.
-    fn update(&mut self, saved: bool, listener: &mut dyn Listener) -> Result<StepLine> {
+    fn update(
+        &mut self,
+        saved: bool,
+        observer: &dyn Observer,
+        listener: &mut dyn Listener,
+    ) -> Result<StepLine> {
         let step = self.step() + 1;
         let batch = training_batch(&self.config, &self.corpus, step)?;
         let wanted = listener.wants(step)?;
@@ -145,13 +196,31 @@ impl Trainer {
         let (loss, gradient, seen) = self.gpt.gradient_observed(&batch, micro_batch, look)?;
         let (grad_norm, factor) = clip_factor(&gradient, self.config.grad_clip);
         if !(loss.is_finite() && grad_norm.is_finite()) {
+            let kept = self.keep(step, listener)?;
+            // nothing follows: what is known becomes a report
+            listener.saved(self.position())?;
             return Err(Error::NonFinite {
                 what: format!("the loss or its gradient at step {step}"),
-                hint: Some(
-                    "use a lower --learning-rate or a longer --warmup; the last checkpoint is kept".into(),
-                ),
+                hint: Some(format!(
+                    "use a lower --learning-rate or a longer --warmup; the last checkpoint is kept{kept}"
+                )),
             });
         }
+        let jump = self.jumps.hear(loss);
+        if let Some(height) = jump {
+            let kept = self.keep(step, listener)?;
+            observer.note(&format!(
+                "the loss jumps at update {step}: {loss:.4} is {height:.0} robust standard deviations above the \
+                 median before{kept}"
+            ));
+        }
+        self.ring.push(StateView {
+            step: step - 1,
+            loss: self.last_loss,
+            parameters: &self.parameters,
+            exp_avg: self.optimizer.exp_avg(),
+            exp_avg_sq: self.optimizer.exp_avg_sq(),
+        });
         let lr = self.config.schedule.lr(step);
         if wanted.is_some() {
             let last_lr = self.config.schedule.lr(step - 1);
@@ -183,31 +252,92 @@ impl Trainer {
         self.gpt.set_parameters(&self.parameters);
         self.last_loss = Some(loss);
         let evaluate = self.config.eval_every > 0 && (step.is_multiple_of(self.config.eval_every) || saved);
-        let (val_loss, val_loss_se) = if evaluate { self.evaluate()?.unzip() } else { (None, None) };
-        let tokens = step * batch.num_tokens() as u64;
-        Ok(StepLine { step, loss, lr, grad_norm, clipped: factor < 1.0, tokens, val_loss, val_loss_se })
+        let mut line = StepLine {
+            step,
+            loss,
+            lr,
+            grad_norm,
+            clipped: factor < 1.0,
+            tokens: step * batch.num_tokens() as u64,
+            batch: Some(batch.id()),
+            jump,
+            val_loss: None,
+            val_loss_se: None,
+            val_batch: None,
+        };
+        if evaluate {
+            let (losses, batch) = self.evaluate()?;
+            (line.val_loss, line.val_loss_se) = stats::mean_and_error(&losses).unzip();
+            line.val_batch = Some(batch);
+        }
+        Ok(line)
     }
 
-    /// (mean loss, its standard error over sequences) on the evaluation sequences.
-    fn evaluate(&self) -> Result<Option<(f64, f64)>> {
-        let losses = evaluation_batches(&self.config, &self.corpus)?
+    /// The loss of each evaluation sequence, and what rows call them together.
+    fn evaluate(&self) -> Result<(Vec<f64>, String)> {
+        let batches = evaluation_batches(&self.config, &self.corpus)?;
+        let losses = batches
             .chunks(self.config.batch_size)
             .map(|pieces| self.gpt.sequence_losses(&Batch::concatenate(pieces)))
             .collect::<Result<Vec<_>>>()?
             .concat();
-        Ok(stats::mean_and_error(&losses))
+        Ok((losses, Batch::concatenate(&batches).id()))
     }
 
-    fn save(&self) -> Result<()> {
-        let (step, o) = (self.step(), self.config.optimizer);
+    /// A checkpoint of the last update, once: what it speaks for is on disk before it is, and what a checkpoint
+    /// makes superfluous goes after it.
+    fn save(&mut self, listener: &mut dyn Listener) -> Result<()> {
+        let step = self.step();
+        if self.saved == Some(step) {
+            return Ok(());
+        }
+        self.folder.check()?;
+        self.log.sync()?;
+        listener.saving(step)?;
+        let path = self.folder.path().join("checkpoints").join(format!("step_{step}"));
+        let state = StateView {
+            step,
+            loss: self.last_loss,
+            parameters: &self.parameters,
+            exp_avg: self.optimizer.exp_avg(),
+            exp_avg_sq: self.optimizer.exp_avg_sq(),
+        };
+        run::write_native(&path, &self.checkpoint(state))?;
+        self.saved = Some(step);
+        listener.saved(self.position())
+    }
+
+    /// Writes the ring's states out, because the loss of update `jump` jumped; returns which, in words.
+    fn keep(&self, jump: u64, listener: &mut dyn Listener) -> Result<String> {
+        self.folder.check()?;
+        self.log.sync()?;
+        listener.sync()?;
+        let mut kept = Vec::new();
+        for state in self.ring.states() {
+            let name = format!("step_{}", state.step);
+            let path = self.folder.path().join("checkpoints").join(&name);
+            if !path.exists() {
+                run::write_native_kept(&path, &self.checkpoint(state.view()), jump)?;
+            }
+            kept.push(name);
+        }
+        Ok(if kept.is_empty() {
+            String::new()
+        } else {
+            format!("; from before there are {}", kept.join(", "))
+        })
+    }
+
+    fn checkpoint(&self, state: StateView) -> Checkpoint {
+        let (step, o) = (state.step, self.config.optimizer);
         let lr = |t: u64| self.config.schedule.lr(t);
-        let checkpoint = Checkpoint {
+        Checkpoint {
             path: PathBuf::new(),
             run: String::new(),
             format: "native",
             step,
             config: self.config.model.clone(),
-            parameters: self.parameters.clone(),
+            parameters: state.parameters.clone(),
             optimizer: Some(OptimizerState {
                 name: "adamw".into(),
                 updates: step,
@@ -218,17 +348,21 @@ impl Trainer {
                 eps: o.eps,
                 weight_decay: o.weight_decay,
                 grad_clip: Some(self.config.grad_clip),
-                exp_avg: Some(self.optimizer.exp_avg().clone()),
-                exp_avg_sq: Some(self.optimizer.exp_avg_sq().clone()),
+                exp_avg: Some(state.exp_avg.clone()),
+                exp_avg_sq: Some(state.exp_avg_sq.clone()),
             }),
             next_grad_norm: None,
-            loss: self.last_loss,
+            loss: state.loss,
             seed: Some(self.config.seed),
             notes: vec![],
             sha256: String::new(),
-        };
-        run::write_native(&self.folder.join("checkpoints").join(format!("step_{step}")), &checkpoint)
+        }
     }
+}
+
+/// Bytes of a state: the parameters and Adam's two moments.
+fn state_bytes(config: &TrainConfig) -> u64 {
+    3 * (config.model.num_parameters() * config.dtype.size()) as u64
 }
 
 /// The batch of an update: a function of the seed and the update alone, so that training resumes anywhere.
@@ -250,6 +384,13 @@ fn evaluation_batches(config: &TrainConfig, corpus: &Corpus) -> Result<Vec<Batch
     let batch = sampling::sequential(tokens, 0, sequences, seq)?;
     batch.check_vocabulary(config.model.vocab_size, tokens.name())?;
     Ok(batch.micro_batches(1))
+}
+
+/// The last checkpoint of the run itself: a state kept because of what came after it is no place to go on from, since
+/// its tracking left no state there.
+fn resumable(folder: &Path) -> Result<Option<(u64, PathBuf)>> {
+    let found = run::checkpoints(folder)?;
+    Ok(found.into_iter().rev().find(|(_, path)| run::kept_before(path).is_none()))
 }
 
 /// Parameters and optimizer from a checkpoint of this run.
