@@ -43,7 +43,10 @@ pub fn folder(named: &Path, runs: &Path) -> Result<PathBuf> {
 /// The runs in a folder, by name.
 pub fn within(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut runs: Vec<PathBuf> = entries.filter(|path| is_run(path)).collect();
+    // what is hidden is being made
+    let hidden =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let mut runs: Vec<PathBuf> = entries.filter(|path| !hidden(path) && is_run(path)).collect();
     runs.sort();
     runs
 }

@@ -99,8 +99,9 @@ impl Trainer {
         let gpt = Gpt::new(&config.model, &values, &device.burn())?;
         let log = StepLog::open(&path.join("steps.jsonl"), optimizer.step())?;
         let mut jumps = Jumps::default();
-        let before = StepLog::read(&path.join("steps.jsonl"))?.into_iter().take(optimizer.step() as usize);
-        before.for_each(|line| drop(jumps.hear(line.loss)));
+        for line in StepLog::read(&path.join("steps.jsonl"))?.iter().take(optimizer.step() as usize) {
+            jumps.hear(line.loss);
+        }
         let fitting = memory / 4 / state_bytes(&config);
         let ring = Ring::new(config.checkpoints.before_jump.min(fitting as usize));
         Ok(Trainer {

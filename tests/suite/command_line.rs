@@ -160,7 +160,7 @@ fn a_report_is_a_table_and_a_page_that_needs_nothing_else() {
         "<h2>Loss</h2>",
         "<h2>Lowest attention entropy</h2>",
         "reports/a&amp;b/snr/step_*.parquet",
-        "runs/a&amp;b/steps.jsonl",
+        "reports/a&amp;b/train/steps_*.parquet",
         "warmlab hessian --run runs/a&amp;b --operator preconditioned",
     ] {
         assert!(page.contains(text), "{text}");
