@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn too_many_are_known_before_they_are_listed() {
-        let none = Saves { early: 0, growth: 1.0, every: 0, at: vec![] };
+        let none = Saves { early: 0, growth: 1.0, every: 0, at: vec![], before_jump: 0 };
         assert!(!none.are_too_many(u64::MAX));
         assert!(!Saves { growth: 1.5, ..none.clone() }.are_too_many(u64::MAX));
         for saves in [

@@ -17,7 +17,7 @@ use warmlab::schedule::Schedule;
 use warmlab::settings::Settings;
 use warmlab::snapshot::Snapshot;
 use warmlab::track::{Tracker, Tracking};
-use warmlab::train::{Cadence, StepLog, TrainConfig};
+use warmlab::train::{Cadence, Position, StepLog, TrainConfig};
 use warmlab::values::DType;
 use warmlab::{operator, random, report, run};
 
@@ -383,8 +383,9 @@ fn follow(folder: &Path, name: &str) -> Result<()> {
     let memory =
         analysis.tracker(&Opening { config: &config, probe: &probe, settings: &settings }, &options)?;
     let cadence = Cadence { early: 0, every: 1, at: vec![] };
-    Tracker::open(folder, 3, vec![Tracking { analysis, options, cadence, memory, meta: BTreeMap::new() }])
-        .map(drop)
+    let tracking = Tracking { analysis, options, cadence, memory, meta: BTreeMap::new() };
+    let position = Position { step: 3, since: 1 };
+    Tracker::open(folder, position, BTreeMap::new(), vec![tracking]).map(drop)
 }
 
 /// The model of [`train`].
