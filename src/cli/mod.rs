@@ -6,6 +6,7 @@
 mod analyse;
 mod data;
 mod datasets;
+mod facts;
 mod fault;
 mod flags;
 mod inspect;

@@ -1,17 +1,18 @@
 //! `warmlab report`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::Outcome;
+use super::facts::facts;
 use super::flags::Everywhere;
 use super::targets::RUNS;
 use super::terminal::Terminal;
 use crate::error::{Error, IoContext, Result};
 use crate::files;
-use crate::report::{self, Column, Sources};
+use crate::report::{self, Column, Page, Sources};
 use crate::row::Row;
 use crate::run;
 use crate::track::training;
@@ -36,18 +37,25 @@ pub struct Report {
 
 /// Columns of the table, as far as they were measured.
 const COLUMNS: &[Column] = &[
+    Column { header: "train loss", quantity: "train/loss" },
+    Column { header: "validation loss", quantity: "train/val_loss" },
+    Column { header: "learning rate", quantity: "train/lr" },
+    Column { header: "gradient norm", quantity: "train/grad_norm" },
     Column { header: "λ1", quantity: "hessian/lambda" },
     Column { header: "preconditioned λ1", quantity: "preconditioned/lambda" },
+    Column { header: "masked λ1", quantity: "preconditioned/lambda_masked" },
+    Column { header: "clip factor", quantity: "sharpness/clip_factor" },
     Column { header: "threshold_t", quantity: "sharpness/threshold_t" },
     Column { header: "margin", quantity: "sharpness/margin" },
     Column { header: "update RMS", quantity: "adam/update_rms" },
     Column { header: "angle", quantity: "update/angle" },
     Column { header: "φ", quantity: "snr/phi" },
-    Column { header: "entropy", quantity: "attention/entropy" },
+    Column { header: "mean entropy", quantity: "attention/entropy" },
     Column { header: "max logit", quantity: "attention/max_logit" },
-    Column { header: "train loss", quantity: "train/loss" },
-    Column { header: "validation loss", quantity: "train/val_loss" },
 ];
+
+/// The metadata of a report.
+type Meta = BTreeMap<String, String>;
 
 /// The steps of the table are those at which one of these was measured; of the second list only where none of
 /// the first was, because the second may be known at every step.
@@ -60,10 +68,11 @@ impl Report {
     /// Prints the table and writes the page.
     pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
         let _ = &self.everywhere;
-        let (mut rows, mut sources, mut names) = (Vec::new(), Sources::new(), Vec::new());
+        let (mut rows, mut sources, mut all_facts) = (Vec::new(), Sources::new(), Vec::new());
         for run in &self.folders(terminal)? {
             let name = run_name(run)?;
-            let measured = measured(&self.out.join(&name), &mut sources)?;
+            let mut metas = Vec::new();
+            let measured = measured(&self.out.join(&name), &mut sources, &mut metas)?;
             let trained = trained(run, &name, &measured, &mut sources)?;
             if measured.is_empty() && trained.is_empty() {
                 return Err(Error::usage_hint(
@@ -73,14 +82,15 @@ impl Report {
             }
             rows.extend(measured);
             rows.extend(trained);
-            names.push(name);
+            all_facts.push(facts(run, &name, &metas));
         }
         let known = |list: &&[&str]| rows.iter().any(|row| list.contains(&&*row.quantity));
         let measured = MEASURED.into_iter().find(known).unwrap_or_default();
         terminal.data(&report::aligned(&rows, COLUMNS, measured, terminal.columns()))?;
+        let names: Vec<&str> = all_facts.iter().map(|facts| &*facts.run).collect();
         let path = self.html.clone().unwrap_or_else(|| self.out.join(format!("{}.html", names.join("-"))));
-        let page = report::page(&rows, &sources, COLUMNS, measured);
-        files::write_bytes(&path, page.as_bytes())?;
+        let page = Page { rows: &rows, sources: &sources, facts: &all_facts, columns: COLUMNS, measured };
+        files::write_bytes(&path, page.html().as_bytes())?;
         terminal.say(&format!("the page: {}", path.display()));
         Ok(Outcome::Done)
     }
@@ -123,8 +133,8 @@ fn run_name(run: &Path) -> Result<String> {
     name.ok_or_else(|| Error::usage(format!("`{}` is no run", run.display())))
 }
 
-/// The rows of every report of a run, in the order of file names, and which file has what.
-fn measured(folder: &Path, sources: &mut Sources) -> Result<Vec<Row>> {
+/// The rows of every report of a run, in the order of file names; which file has what; and what else each says.
+fn measured(folder: &Path, sources: &mut Sources, metas: &mut Vec<Meta>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     if !folder.is_dir() {
         return Ok(rows);
@@ -132,9 +142,10 @@ fn measured(folder: &Path, sources: &mut Sources) -> Result<Vec<Row>> {
     for analysis in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
         for path in entries(&analysis)?.iter().filter(|path| path.extension().is_some_and(|e| e == "parquet"))
         {
-            let here = report::read_parquet(path)?.rows;
-            note(sources, &here, path);
-            rows.extend(here);
+            let here = report::read_parquet(path)?;
+            note(sources, &here.rows, path);
+            rows.extend(here.rows);
+            metas.push(here.meta);
         }
     }
     Ok(rows)

@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::digits;
 use super::fit::{self, elide};
+use super::select::{is_whole, runs};
 use crate::row::{Row, Status};
 
 /// A column of the aligned table: the first row of this quantity for the whole model.
@@ -65,12 +66,7 @@ fn text(header: &[String], lines: &[Vec<String>], chosen: &[usize]) -> String {
 
 /// The table's header and lines, step and run first.
 pub fn grid(rows: &[Row], columns: &[Column], measured: &[&str]) -> (Vec<String>, Vec<Vec<String>>) {
-    let mut runs: Vec<&str> = Vec::new();
-    for row in rows {
-        if !runs.contains(&&*row.run) {
-            runs.push(&row.run);
-        }
-    }
+    let runs = runs(rows);
     let steps: BTreeSet<u64> =
         rows.iter().filter(|r| measured.contains(&&*r.quantity)).map(|r| r.step).collect();
     let known: Vec<&Column> =
@@ -80,7 +76,7 @@ pub fn grid(rows: &[Row], columns: &[Column], measured: &[&str]) -> (Vec<String>
     let mut lines = Vec::new();
     for step in steps {
         for run in &runs {
-            let here: Vec<&Row> = rows.iter().filter(|r| r.step == step && &*r.run == *run).collect();
+            let here: Vec<&Row> = rows.iter().filter(|r| r.step == step && r.run == *run).collect();
             if here.is_empty() {
                 continue;
             }
@@ -92,10 +88,7 @@ pub fn grid(rows: &[Row], columns: &[Column], measured: &[&str]) -> (Vec<String>
 }
 
 fn find<'a>(rows: &[&'a Row], quantity: &str) -> Option<&'a Row> {
-    let whole = |r: &&&Row| {
-        &*r.scope == "all" && r.layer.is_none() && r.head.is_none() && r.index.is_none_or(|i| i == 1)
-    };
-    rows.iter().filter(|r| &*r.quantity == quantity).find(whole).copied()
+    rows.iter().filter(|r| &*r.quantity == quantity).find(|r| is_whole(r)).copied()
 }
 
 /// Names to the left, numbers to the right.

@@ -1,7 +1,8 @@
 //! One panel of the page: points over steps as an SVG.
 //!
 //! Steps are spaced like ln(1 + step), because what matters happens in the first ones and step 0 exists. Colours
-//! are CSS classes of the page, so that one drawing serves light and dark. A point that is not settled is hollow.
+//! are CSS classes of the page, so that one drawing serves light and dark. A point that is not settled is hollow. Each
+//! panel is drawn twice, for wide and for narrow screens, because letters that shrink with a drawing cannot be read.
 
 use std::fmt::Write;
 
@@ -25,6 +26,8 @@ pub struct Point {
 pub enum Style {
     /// Points, joined.
     Points,
+    /// Diamonds, joined by dots, for a second answer to the same question.
+    Diamonds,
     /// A line without points, for what is known at every step.
     Line,
     /// A dashed line, for a limit.
@@ -44,15 +47,48 @@ pub struct Line {
     pub points: Vec<Point>,
 }
 
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 250.0;
-const LEFT: f64 = 66.0;
+/// One panel.
+#[derive(Debug, Clone, Copy)]
+pub struct Chart<'a> {
+    /// What it is called where it cannot be seen.
+    pub title: &'a str,
+    /// What its values are, in which unit.
+    pub values: &'a str,
+    /// What is drawn.
+    pub lines: &'a [Line],
+    /// The first and the last step of the page.
+    pub steps: (u64, u64),
+    /// Whether values are spaced by their logarithm.
+    pub log: bool,
+}
+
+/// A screen's share of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// A desk's, or paper: every point tells its number.
+    Wide,
+    /// A telephone's.
+    Narrow,
+}
+
+impl Size {
+    fn width(self) -> f64 {
+        if self == Size::Wide { 720.0 } else { 360.0 }
+    }
+
+    fn height(self) -> f64 {
+        if self == Size::Wide { 260.0 } else { 250.0 }
+    }
+}
+
+const LEFT: f64 = 72.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 10.0;
-const BOTTOM: f64 = 40.0;
+const BOTTOM: f64 = 42.0;
 
 /// Where numbers lie in the drawing.
 struct Axes {
+    size: Size,
     steps: (u64, u64),
     values: (f64, f64),
     log: bool,
@@ -60,7 +96,8 @@ struct Axes {
 
 impl Axes {
     /// Around all points and the error bars of settled ones; `None` where nothing can be drawn.
-    fn new(lines: &[Line], steps: (u64, u64), log: bool) -> Option<Self> {
+    fn new(chart: &Chart, size: Size) -> Option<Self> {
+        let Chart { lines, steps, log, .. } = *chart;
         let drawable = |x: &f64| x.is_finite() && (!log || *x > 0.0);
         let ends = |p: &Point| {
             let error = p.error.filter(|_| p.settled).unwrap_or(0.0);
@@ -73,14 +110,14 @@ impl Axes {
         let high = place(all.iter().copied().reduce(f64::max)?);
         let room =
             if high > low { 0.06 * (high - low) } else { 0.5 * if log { 1.0 } else { high.abs().max(1e-9) } };
-        Some(Axes { steps, values: (low - room, high + room), log })
+        Some(Axes { size, steps, values: (low - room, high + room), log })
     }
 
     fn x(&self, step: u64) -> f64 {
         let place = |step: u64| (1.0 + step as f64).ln();
         let (first, last) = (place(self.steps.0), place(self.steps.1));
         let share = if last > first { (place(step) - first) / (last - first) } else { 0.5 };
-        LEFT + 6.0 + share * (WIDTH - LEFT - RIGHT - 12.0)
+        LEFT + 6.0 + share * (self.size.width() - LEFT - RIGHT - 12.0)
     }
 
     /// Inside the frame; what lies beyond is drawn on its edge.
@@ -91,7 +128,8 @@ impl Axes {
             (false, _) => value,
         };
         let share = (place - self.values.0) / (self.values.1 - self.values.0);
-        HEIGHT - BOTTOM - share.clamp(0.0, 1.0) * (HEIGHT - TOP - BOTTOM)
+        let height = self.size.height();
+        height - BOTTOM - share.clamp(0.0, 1.0) * (height - TOP - BOTTOM)
     }
 
     fn value_ticks(&self) -> Vec<f64> {
@@ -118,7 +156,7 @@ impl Axes {
         let (first, last) = self.steps;
         let mut ticks: Vec<u64> = Vec::new();
         for step in std::iter::once(0).chain(round).filter(|s| (first..=last).contains(s)) {
-            if ticks.last().is_none_or(|before| self.x(step) - self.x(*before) > 30.0) {
+            if ticks.last().is_none_or(|before| self.x(step) - self.x(*before) > 32.0) {
                 ticks.push(step);
             }
         }
@@ -132,14 +170,19 @@ fn nice(x: f64) -> f64 {
     [1.0, 2.0, 5.0].into_iter().map(|p| p * decade).find(|p| *p >= x * 0.999).unwrap_or(10.0 * decade)
 }
 
-/// The drawing, or `None` where no point can be drawn. `steps` is the first and the last step of the page.
-pub fn svg(title: &str, lines: &[Line], steps: (u64, u64), log: bool) -> Option<String> {
-    let axes = Axes::new(lines, steps, log)?;
+/// The drawing, or `None` where no point can be drawn.
+pub fn svg(chart: &Chart, size: Size) -> Option<String> {
+    let axes = Axes::new(chart, size)?;
+    let (width, height) = (size.width(), size.height());
+    let (bottom, right) = (height - BOTTOM, width - RIGHT);
     let mut out = String::new();
-    let title = escape(title);
     // writing to a string cannot fail
-    let _ = write!(out, r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">"#);
-    let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
+    let _ = write!(
+        out,
+        r#"<svg class="{}" viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#,
+        if size == Size::Wide { "for-wide" } else { "for-narrow" },
+        escape(chart.title)
+    );
     for value in axes.value_ticks() {
         let y = axes.y(value);
         let _ = write!(out, r#"<line class="grid" x1="{LEFT}" y1="{y:.1}" x2="{right}" y2="{y:.1}"/>"#);
@@ -151,9 +194,14 @@ pub fn svg(title: &str, lines: &[Line], steps: (u64, u64), log: bool) -> Option<
         let _ = write!(out, r#"<line class="grid" x1="{x:.1}" y1="{TOP}" x2="{x:.1}" y2="{bottom}"/>"#);
         let _ = write!(out, r#"<text class="middle" x="{x:.1}" y="{}">{step}</text>"#, bottom + 16.0);
     }
-    let (middle, low) = ((LEFT + right) / 2.0, HEIGHT - 6.0);
+    let (middle, low) = ((LEFT + right) / 2.0, height - 6.0);
     let _ = write!(out, r#"<text class="middle" x="{middle}" y="{low}">step (updates applied)</text>"#);
-    for line in lines {
+    let (values, middle) = (escape(chart.values), (TOP + bottom) / 2.0);
+    let _ = write!(
+        out,
+        r#"<text class="middle title" transform="translate(14 {middle}) rotate(-90)">{values}</text>"#
+    );
+    for line in chart.lines {
         draw(&mut out, &axes, line);
     }
     out.push_str("</svg>");
@@ -169,6 +217,7 @@ fn draw(out: &mut String, axes: &Axes, line: &Line) {
         points.iter().map(|p| format!("{:.1},{:.1}", axes.x(p.step), axes.y(p.value))).collect();
     let class = match line.style {
         Style::Points => "join",
+        Style::Diamonds => "dots",
         Style::Line => "line",
         Style::Limit => "limit",
     };
@@ -176,24 +225,38 @@ fn draw(out: &mut String, axes: &Axes, line: &Line) {
     let _ = write!(out, r#"<g class="c{color}"><polyline class="{class}" points="{}"/>"#, path.join(" "));
     // points of every step would hide one another
     let radius = if points.len() > CROWD { 1.8 } else { 3.6 };
-    for point in points.iter().filter(|_| line.style == Style::Points) {
+    let marked = matches!(line.style, Style::Points | Style::Diamonds);
+    for point in points.iter().filter(|_| marked) {
         let (x, y) = (axes.x(point.step), axes.y(point.value));
         if let Some(error) = point.error.filter(|e| *e > 0.0) {
             let (high, low) = (axes.y(point.value + error), axes.y(point.value - error));
             let _ =
                 write!(out, r#"<line class="bar" x1="{x:.1}" y1="{high:.1}" x2="{x:.1}" y2="{low:.1}"/>"#);
         }
-        let fill = if point.settled { "full" } else { "hollow" };
-        let doubt = if point.settled { "" } else { ", not settled" };
-        let number = digits::with_uncertainty(point.value, point.error);
-        let _ = write!(
-            out,
-            r#"<circle class="{fill}" cx="{x:.1}" cy="{y:.1}" r="{radius}"><title>{}, step {}: {number}{doubt}</title></circle>"#,
-            escape(&line.name),
-            point.step
-        );
+        mark(out, line, point, (x, y), radius, axes.size);
     }
     out.push_str("</g>");
+}
+
+/// A point, which on a wide screen tells its number.
+fn mark(out: &mut String, line: &Line, point: &Point, (x, y): (f64, f64), radius: f64, size: Size) {
+    let fill = if point.settled { "full" } else { "hollow" };
+    let told = (size == Size::Wide).then(|| {
+        let doubt = if point.settled { "" } else { ", not settled" };
+        let number = digits::with_uncertainty(point.value, point.error);
+        format!("<title>{}, step {}: {number}{doubt}</title>", escape(&line.name), point.step)
+    });
+    let told = told.unwrap_or_default();
+    let r = radius;
+    let _ = match line.style {
+        Style::Diamonds => {
+            write!(
+                out,
+                r#"<path class="{fill}" d="M{x:.1} {y:.1}m0 -{r}l{r} {r}l-{r} {r}l-{r} -{r}z">{told}</path>"#
+            )
+        }
+        _ => write!(out, r#"<circle class="{fill}" cx="{x:.1}" cy="{y:.1}" r="{r}">{told}</circle>"#),
+    };
 }
 
 /// A tick's number in few characters.
@@ -235,22 +298,34 @@ mod tests {
         Line { name: "a<b".into(), color: 0, style: Style::Points, points }
     }
 
+    fn chart(lines: &[Line], steps: (u64, u64), log: bool) -> Chart<'_> {
+        Chart { title: "x", values: "y in <nats>", lines, steps, log }
+    }
+
     #[test]
     fn every_point_is_drawn_inside_the_frame_and_doubtful_ones_hollow() {
         let lines = [line(vec![point(0, 1e-3), point(1, 2.0), point(10, 300.0), point(100, 40.0)])];
         for log in [true, false] {
-            let svg = svg("x", &lines, (0, 100), log).expect("drawable");
-            assert_eq!(svg.matches("<circle").count(), 4);
-            assert_eq!((svg.matches("hollow").count(), svg.matches("class=\"bar\"").count()), (1, 4));
-            assert!(svg.contains("a&lt;b") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+            for size in [Size::Wide, Size::Narrow] {
+                let svg = svg(&chart(&lines, (0, 100), log), size).expect("drawable");
+                assert_eq!(svg.matches("<circle").count(), 4);
+                assert_eq!((svg.matches("hollow").count(), svg.matches("class=\"bar\"").count()), (1, 4));
+                assert_eq!(svg.contains("a&lt;b"), size == Size::Wide, "{svg}");
+                assert!(
+                    svg.contains("y in &lt;nats&gt;</text>") && svg.contains("step (updates applied)"),
+                    "{svg}"
+                );
+                assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+            }
         }
     }
 
     #[test]
     fn what_cannot_be_drawn_is_left_out() {
-        assert_eq!(svg("x", &[line(vec![])], (0, 1), false), None);
-        assert_eq!(svg("x", &[line(vec![point(1, -3.0)])], (0, 1), true), None);
-        let one = svg("x", &[line(vec![point(1, 3.0), point(2, -1.0)])], (1, 1), true).expect("drawable");
+        let draw = |points: Vec<Point>, log| svg(&chart(&[line(points)], (0, 1), log), Size::Wide);
+        assert_eq!(draw(vec![], false), None);
+        assert_eq!(draw(vec![point(1, -3.0)], true), None);
+        let one = draw(vec![point(1, 3.0), point(2, -1.0)], true).expect("drawable");
         assert_eq!(one.matches("<circle").count(), 1);
     }
 
@@ -261,7 +336,8 @@ mod tests {
         assert_eq!(labels, ["0", "0.3", "5e4", "2e6", "5e-5"]);
         for (low, high, log) in [(1e-9, 1e9, true), (1.0, 1.1, true), (-3.0, 7.0, false), (2.0, 2.0, false)] {
             let lines = [line(vec![point(0, low), point(9, high)])];
-            let ticks = Axes::new(&lines, (0, 9), log).expect("drawable").value_ticks();
+            let axes = Axes::new(&chart(&lines, (0, 9), log), Size::Wide).expect("drawable");
+            let ticks = axes.value_ticks();
             assert!((1..=12).contains(&ticks.len()), "{low} {high}: {ticks:?}");
         }
     }

@@ -3,18 +3,24 @@
 mod aligned;
 mod chart;
 mod digits;
+mod findings;
 mod fit;
+mod header;
+mod look;
 mod page;
 mod panels;
 mod parquet;
 mod promises;
+mod section;
+mod select;
 mod table;
 mod text;
 mod thrift;
 
 pub use aligned::{Column, aligned};
 pub use digits::{plain, with_uncertainty};
-pub use page::{Sources, page};
+pub use header::Facts;
+pub use page::{Page, Sources};
 pub use parquet::{read_parquet, write_parquet};
 pub use table::table;
 pub use text::{COLUMNS, to_csv, to_json};

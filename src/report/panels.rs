@@ -1,4 +1,4 @@
-//! What the page shows: one panel per quantity, with the command that measures it.
+//! What the page shows: one panel per question, with the command that answers it.
 
 use super::chart::Style;
 
@@ -16,6 +16,8 @@ pub enum Pick {
 pub struct Series {
     /// Slash name.
     pub quantity: &'static str,
+    /// What the key calls it.
+    pub label: &'static str,
     /// Which row.
     pub pick: Pick,
     /// How it is drawn.
@@ -27,9 +29,11 @@ pub struct Series {
 pub struct Panel {
     /// Its heading.
     pub title: &'static str,
-    /// A sentence on how to read it.
+    /// A sentence or two on how to read it.
     pub about: &'static str,
-    /// What it shows; of several names for one thing the first that was measured, then its limits.
+    /// What its values are, in which unit.
+    pub values: &'static str,
+    /// What it shows.
     pub series: &'static [Series],
     /// Whether values are spaced by their logarithm.
     pub log: bool,
@@ -37,31 +41,62 @@ pub struct Panel {
     pub command: &'static str,
 }
 
-const fn points(quantity: &'static str) -> Series {
-    Series { quantity, pick: Pick::Whole, style: Style::Points }
+const fn series(quantity: &'static str, label: &'static str, style: Style) -> Series {
+    Series { quantity, label, pick: Pick::Whole, style }
 }
 
 /// The panels, from top to bottom.
 pub const PANELS: &[Panel] = &[
     Panel {
         title: "Loss",
-        about: "Mean cross-entropy in nats: the training batch of the next update as a line; the validation \
-                sequences as points.",
+        about: "Mean cross-entropy. Training loss is of the next update's batch, at the weights it starts from; \
+                validation loss is of the same sequences each time.",
+        values: "loss, nats",
         series: &[
-            Series { quantity: "train/loss", pick: Pick::Whole, style: Style::Line },
-            points("train/val_loss"),
+            series("train/loss", "training batch", Style::Line),
+            series("train/val_loss", "validation", Style::Points),
         ],
         log: false,
         command: "warmlab train",
     },
     Panel {
-        title: "Preconditioned λ1 and the stability threshold",
-        about: "Largest eigenvalue of P^-½ H P^-½, the curvature Adam meets. Dashed: threshold_t, what frozen Adam \
-                would stand at the next learning rate.",
+        title: "Learning rate",
+        about: "The rate of each update, before any factor of its own direction.",
+        values: "learning rate",
+        series: &[series("train/lr", "learning rate", Style::Line)],
+        log: false,
+        command: "warmlab train",
+    },
+    Panel {
+        title: "Gradient norm",
+        about: "Euclidean norm of the training batch's gradient before clipping.",
+        values: "gradient norm, nats",
+        series: &[series("train/grad_norm", "training batch", Style::Line)],
+        log: true,
+        command: "warmlab train",
+    },
+    Panel {
+        title: "Largest eigenvalue λ1 of the Hessian",
+        about: "Curvature in the usual geometry of the weights, on the batch named above; the bar is the residual.",
+        values: "λ1, nats",
+        series: &[series("hessian/lambda", "λ1", Style::Points)],
+        log: true,
+        command: "warmlab hessian --run RUN",
+    },
+    Panel {
+        title: "Preconditioned λ1, raw and masked, beside the frozen threshold",
+        about: "Largest eigenvalue of P^-½ H P^-½ with Adam's P held frozen. Masked leaves out the coordinates where \
+                √v̂ < 10 ε, which training batches hardly moved and a measured batch may. threshold_t is what Adam with \
+                this P would stand for ever at the next learning rate: it is asymptotic, and P changes within some \
+                2/(1−β2) updates, so a step above it is no instability and one below it no safety. The update meets \
+                these eigenvalues times its clip factor, which the margin in the table contains and this panel does not.",
+        values: "eigenvalue, nats",
         series: &[
-            points("preconditioned/lambda"),
-            points("preconditioned_next/lambda"),
-            Series { quantity: "sharpness/threshold_t", pick: Pick::Whole, style: Style::Limit },
+            series("preconditioned/lambda", "raw", Style::Points),
+            series("preconditioned/lambda_masked", "masked", Style::Diamonds),
+            series("preconditioned_next/lambda", "raw, P of the next update", Style::Points),
+            series("preconditioned_next/lambda_masked", "masked, P of the next update", Style::Diamonds),
+            series("sharpness/threshold_t", "threshold_t", Style::Limit),
         ],
         log: true,
         command: "warmlab hessian --run RUN --operator preconditioned",
@@ -70,14 +105,16 @@ pub const PANELS: &[Panel] = &[
         title: "Update RMS",
         about: "Root mean square of Adam's update in units of the learning rate: 1 at the first step, about 0.2 \
                 where gradients are noise.",
-        series: &[points("adam/update_rms")],
+        values: "update RMS over learning rate",
+        series: &[series("adam/update_rms", "update", Style::Points)],
         log: true,
         command: "warmlab adam --run RUN",
     },
     Panel {
         title: "Angle of the update",
-        about: "Angle in radians between the weights before and after the update.",
-        series: &[points("update/angle")],
+        about: "Angle between the weights before and after the last update.",
+        values: "angle, radians",
+        series: &[series("update/angle", "update", Style::Points)],
         log: true,
         command: "warmlab angular --run RUN",
     },
@@ -85,15 +122,34 @@ pub const PANELS: &[Panel] = &[
         title: "Signal-to-noise ratio of the gradient",
         about: "φ = ‖G‖²/tr Σ of one sequence; its inverse is the batch size at which noise and signal are equal. \
                 Hollow: the signal does not stand out of the noise.",
-        series: &[points("snr/phi")],
+        values: "φ of one sequence",
+        series: &[series("snr/phi", "φ", Style::Points)],
         log: true,
         command: "warmlab snr --run RUN",
     },
     Panel {
-        title: "Lowest attention entropy",
-        about: "Entropy in nats of the head that attends most narrowly, mean over sequences and positions.",
-        series: &[Series { quantity: "attention/entropy", pick: Pick::LowestHead, style: Style::Points }],
+        title: "Attention entropy: lowest head, and mean over heads",
+        about: "Entropy of attention, mean over sequences and positions: of the head that attends most narrowly, and \
+                over all heads, which is what the table has.",
+        values: "entropy, nats",
+        series: &[
+            Series {
+                quantity: "attention/entropy",
+                label: "lowest head",
+                pick: Pick::LowestHead,
+                style: Style::Points,
+            },
+            series("attention/entropy", "mean over heads", Style::Line),
+        ],
         log: false,
+        command: "warmlab attention --run RUN",
+    },
+    Panel {
+        title: "Largest attention logit",
+        about: "Largest q·k/√d inside the causal mask, over heads, sequences and positions.",
+        values: "logit",
+        series: &[series("attention/max_logit", "largest logit", Style::Points)],
+        log: true,
         command: "warmlab attention --run RUN",
     },
 ];

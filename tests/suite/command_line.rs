@@ -158,7 +158,7 @@ fn a_report_is_a_table_and_a_page_that_needs_nothing_else() {
     for text in [
         "<h1>a&amp;b</h1>",
         "<h2>Loss</h2>",
-        "<h2>Lowest attention entropy</h2>",
+        "<h2>Attention entropy: lowest head, and mean over heads</h2>",
         "reports/a&amp;b/snr/step_*.parquet",
         "reports/a&amp;b/train/steps_*.parquet",
         "warmlab hessian --run runs/a&amp;b --operator preconditioned",
