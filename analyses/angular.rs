@@ -100,7 +100,7 @@ impl Analysis for Angular {
     }
 
     fn example(&self) -> &'static str {
-        "warmlab angular --ckpt step_500"
+        "warmlab angular --ckpt step_200"
     }
 
     fn quantities(&self) -> &'static [Quantity] {

@@ -92,7 +92,7 @@ impl Analysis for Sharpness {
     }
 
     fn example(&self) -> &'static str {
-        "warmlab sharpness --ckpt step_500"
+        "warmlab sharpness --ckpt step_200"
     }
 
     fn quantities(&self) -> &'static [Quantity] {

@@ -74,7 +74,7 @@ impl Analysis for Adam {
     }
 
     fn example(&self) -> &'static str {
-        "warmlab adam --ckpt step_500"
+        "warmlab adam --ckpt step_200"
     }
 
     fn quantities(&self) -> &'static [Quantity] {

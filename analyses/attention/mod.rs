@@ -142,7 +142,7 @@ impl Analysis for Attention {
     }
 
     fn example(&self) -> &'static str {
-        "warmlab attention --run runs/warm --steps 1,10,100"
+        "warmlab attention --run runs/first --steps 1,10-200"
     }
 
     fn quantities(&self) -> &'static [Quantity] {

@@ -57,7 +57,7 @@ impl Analysis for Hessian {
     }
 
     fn example(&self) -> &'static str {
-        "warmlab hessian --ckpt step_500 --operator hessian --operator preconditioned --top 3"
+        "warmlab hessian --ckpt step_200 --operator hessian --operator preconditioned --top 3"
     }
 
     fn quantities(&self) -> &'static [Quantity] {

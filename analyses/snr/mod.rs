@@ -113,7 +113,7 @@ impl Analysis for Snr {
     }
 
     fn example(&self) -> &'static str {
-        "warmlab snr --ckpt step_500 --batch-size 32 --micro-batches 4"
+        "warmlab snr --ckpt step_200 --batch-size 32 --micro-batches 4"
     }
 
     fn quantities(&self) -> &'static [Quantity] {

@@ -44,10 +44,10 @@ pub struct Computing {
 /// What to measure on.
 #[derive(Args, Debug, Clone)]
 pub struct Measuring {
-    /// A checkpoint: a path, or step_N of a run
+    /// A checkpoint: a path, or step_N of --run or of the newest run that has it
     #[arg(long, value_name = "PATH|step_N", help_heading = "Input")]
     pub ckpt: Option<String>,
-    /// The run that has the step; without --ckpt, every checkpoint of it is measured
+    /// The run that has the step, by folder or by name; without --ckpt every checkpoint of it is measured
     #[arg(long, value_name = "DIR", help_heading = "Input")]
     pub run: Option<PathBuf>,
     /// Of --run's checkpoints, only these steps, such as 1,5,10-20
@@ -63,7 +63,7 @@ pub struct Measuring {
     /// Leave out checkpoints of --run whose report is there already (same checkpoint, batches and options)
     #[arg(long, requires = "run", conflicts_with = "ckpt", help_heading = "Input")]
     pub resume: bool,
-    /// Tokens: a .bin file, a folder with val.bin, or a dataset [default: what the run was trained on]
+    /// Tokens: a .bin file, a folder with val.bin or train.bin, or a dataset [default: what the run was trained on]
     #[arg(long, value_name = "FILE|DIR|NAME", help_heading = "Input")]
     pub data: Option<String>,
     /// A batch saved as safetensors with x and y, (B, T) int64

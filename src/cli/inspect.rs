@@ -16,7 +16,7 @@ use crate::values::{DType, Values};
 /// Describe a checkpoint or a Parquet report
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  warmlab inspect out/ckpt.pt\n  warmlab inspect reports/warm/hessian/step_500.parquet"
+    after_help = "Examples:\n  warmlab inspect runs/first/checkpoints/step_200\n  warmlab inspect out/ckpt.pt"
 )]
 pub struct Inspect {
     /// A checkpoint (file or folder), or a report

@@ -60,7 +60,9 @@ impl List {
         for (name, about) in Device::all() {
             let _ = writeln!(text, "  - {name}: {about} ({})", simd::level().as_str());
         }
-        terminal.data(&text)?;
+        let wide = terminal.columns();
+        let lines: Vec<String> = text.lines().map(|line| report::wrap(line, wide, 6)).collect();
+        terminal.data(&format!("{}\n", lines.join("\n")))?;
         Ok(Outcome::Done)
     }
 }

@@ -118,7 +118,12 @@ fn command() -> Command {
         .about("Measures what makes the first few hundred steps of training a GPT dangerous")
         .after_help(
             "Examples:\n  warmlab train --data synthetic --name first --steps 200\n  \
-             warmlab hessian --ckpt step_200\n  warmlab inspect runs/first/checkpoints/step_200",
+             warmlab hessian --ckpt step_200\n  warmlab report first\n\n\
+             Exit codes:\n  \
+             0    done; what the data cannot settle is a row with status unresolved\n  \
+             1    done, but something is unconverged or may be missing, or one of several checkpoints failed\n  \
+             2    usage, input or output error\n  \
+             130  interrupted; everything finished so far is kept",
         )
         .args_override_self(true)
         .subcommand_required(true)

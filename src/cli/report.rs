@@ -20,9 +20,11 @@ use crate::train::StepLog;
 
 /// Put runs side by side, step by step, as a table and as one HTML page
 #[derive(Args)]
-#[command(after_help = "Example:\n  warmlab report runs/cold runs/warm")]
+#[command(
+    after_help = "Examples:\n  warmlab report first\n  warmlab report runs/cold runs/warm --html warmup.html\n  warmlab report runs"
+)]
 pub struct Report {
-    /// Folders of runs, measured before
+    /// Runs measured before, by folder or by name; a folder of runs is all of them
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Folder with their reports

@@ -32,9 +32,9 @@ const GROWTH: Takes = Takes::Number("a number of at least 1", |x| x >= 1.0);
 /// Train a GPT, saving what is needed to measure it
 #[derive(Args)]
 #[command(after_help = "Examples:\n  warmlab train --data synthetic --name first --steps 200\n  \
-                  warmlab train --data moby-dick --name cold --warmup 0 --learning-rate 3e-3\n  \
-                  warmlab train --data moby-dick --name warm --track adam,hessian,preconditioned\n  \
-                  warmlab train --resume runs/first")]
+                  warmlab train --data synthetic --name cold --warmup 0 --learning-rate 3e-3 --steps 200\n  \
+                  warmlab train --data synthetic --name tracked --steps 50 --track adam,hessian,preconditioned\n  \
+                  warmlab train --resume first")]
 pub struct Train {
     /// Tokens: a .bin file, a folder with train.bin and val.bin, or a dataset
     #[arg(long, value_name = "FILE|DIR|NAME", default_value = "synthetic", help_heading = "Run")]
@@ -45,8 +45,8 @@ pub struct Train {
     /// Go on with the run in this folder from its last checkpoint; all settings are the run's own
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with = "name")]
     resume: Option<PathBuf>,
-    /// Updates
-    #[arg(long, value_parser = whole::<u64>(Takes::POSITIVE_COUNT), default_value_t = 500, help_heading = "Run")]
+    /// Updates in all
+    #[arg(long, value_parser = whole::<u64>(Takes::POSITIVE_COUNT), value_name = "N", default_value_t = 500, help_heading = "Run")]
     steps: u64,
     /// Updates between evaluations on the validation split (saved steps are evaluated too); 0 is off
     #[arg(long, value_parser = whole::<u64>(Takes::COUNT), value_name = "N", default_value_t = 100, help_heading = "Run")]

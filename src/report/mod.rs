@@ -19,6 +19,7 @@ mod thrift;
 
 pub use aligned::{Column, aligned};
 pub use digits::{plain, with_uncertainty};
+pub use fit::wrap;
 pub use header::Facts;
 pub use page::{Page, Sources};
 pub use parquet::{read_parquet, write_parquet};

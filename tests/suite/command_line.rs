@@ -157,7 +157,15 @@ fn a_report_is_a_table_and_a_page_that_needs_nothing_else() {
     let page = std::fs::read_to_string(folder.path().join("reports/a&b.html")).unwrap();
     for text in [
         "<h1>a&amp;b</h1>",
+        "<h2>What was measured</h2>",
+        "1 blocks, 2 heads, width 8, 8 tokens",
+        "peak 0.001, warmup over 2 updates, cosine to 0.0001 at update 4",
+        "<h2>What was found</h2>",
+        "the entropy of attention, mean over all heads, was",
         "<h2>Loss</h2>",
+        "<h2>Learning rate</h2>",
+        "<h2>Largest attention logit</h2>",
+        ">entropy, nats</text>",
         "<h2>Attention entropy: lowest head, and mean over heads</h2>",
         "reports/a&amp;b/snr/step_*.parquet",
         "reports/a&amp;b/train/steps_*.parquet",
@@ -165,7 +173,40 @@ fn a_report_is_a_table_and_a_page_that_needs_nothing_else() {
     ] {
         assert!(page.contains(text), "{text}");
     }
-    assert!(!page.contains("http") && !page.contains("a&b"));
+    assert!(!page.contains("http") && !page.contains("a&b") && !page.contains("NaN"));
     let output = warmlab(folder.path(), &["report", "runs/a&b", "--html", "p/x.html"]);
     assert!(output.status.success() && folder.path().join("p/x.html").exists(), "{output:?}");
+}
+
+#[test]
+fn what_is_printed_fits_eighty_columns_or_those_asked_for_and_has_no_colour_in_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(train(folder.path(), "r", &["--steps", "2"]).status.success());
+    let run = |columns: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_warmlab"))
+            .args(arguments)
+            .env("COLUMNS", columns)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(!output.stderr.contains(&0x1b) && !output.stdout.contains(&0x1b), "{arguments:?}");
+        stdout(&output)
+    };
+    let blocks = ["hessian", "--ckpt", "step_2", "--scope", "blocks", "--top", "1", "--allow-unconverged"];
+    for arguments in [
+        &blocks[..],
+        &["attention", "--ckpt", "step_2"],
+        &["adam", "--ckpt", "step_2"],
+        &["report", "r"],
+        &["list"],
+    ] {
+        for columns in [70, 80, 200] {
+            let text = run(&columns.to_string(), arguments);
+            let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!((20..=columns).contains(&longest), "{arguments:?}: {longest} of {columns}:\n{text}");
+        }
+    }
+    // no name is lost
+    assert!(run("80", &blocks).contains("transformer.h.0.attn.c_attn.weight"));
+    run("80", &["hessian", "--ckpt", "nothing"]);
 }
