@@ -61,7 +61,7 @@ pub const PANELS: &[Panel] = &[
     },
     Panel {
         title: "Learning rate",
-        about: "The rate of each update, before any factor of its own direction.",
+        about: "The rate of the next update.",
         values: "learning rate",
         series: &[series("train/lr", "learning rate", Style::Line)],
         log: false,
@@ -69,7 +69,7 @@ pub const PANELS: &[Panel] = &[
     },
     Panel {
         title: "Gradient norm",
-        about: "Euclidean norm of the training batch's gradient before clipping.",
+        about: "Euclidean norm of the next update's gradient before clipping.",
         values: "gradient norm, nats",
         series: &[series("train/grad_norm", "training batch", Style::Line)],
         log: true,
