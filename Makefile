@@ -39,7 +39,7 @@ test-all: test $(PEERS) ## the slow suites too: narrower processors, a million d
 	  WARMLAB_SIMD=$$simd cargo nextest run $(CARGO_FLAGS) || exit 1; done
 	@cargo nextest run $(CARGO_FLAGS) --no-default-features
 	@WARMLAB_MUTATIONS=1000000 cargo nextest run $(CARGO_FLAGS) --test mutations
-	@$(PYTHON) tests/fixtures/make.py && git diff --exit-code --stat tests/fixtures
+	@$(PYTHON) tests/fixtures/make.py && $(PYTHON) tests/fixtures/checkpoints.py && git diff --exit-code --stat tests/fixtures
 
 bench: setup ## time the kernels and products against the processor's floors
 	@cargo bench --locked

@@ -20,11 +20,11 @@
 use std::sync::Arc;
 
 use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::LayerInputs;
 use crate::observer::Observer;
 use crate::optim::{UpdateStatistics, equilibrium, representation_change};
-use crate::row::Row;
+use crate::row::{Row, Status};
 use crate::snapshot::Snapshot;
 use crate::step::{Step, Wanted, sample_tokens};
 use crate::takes::Takes;
@@ -120,10 +120,23 @@ impl Analysis for Angular {
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
         let wanted = options.get("rrc-rows")?;
         let (optimizer, _) = snapshot.adam()?;
+        optimizer.last_update_is_adams().map_err(Error::usage)?;
         let mut rows = Vec::new();
+        let trusted = optimizer.moments_status();
         match snapshot.last_update()? {
-            Some(last) => rows.extend(state_rows(&last, &optimizer.name)),
+            Some(last) => {
+                let known = if trusted == Status::Ok { optimizer.last_rate().1 } else { trusted };
+                rows.extend(
+                    state_rows(&last, &optimizer.name).into_iter().map(|row| row.no_better_than(known)),
+                );
+            }
             None => observer.note("no update has been applied yet: only what the first one will be is known"),
+        }
+        let trust = |row: Row| row.no_better_than(trusted);
+        if let Err(reason) = optimizer.next_update_is_adams() {
+            observer
+                .note(&format!("{reason}: update/cos_previous, update/rrc and gradient/norm are left out"));
+            return Ok(snapshot.stamp(self.name(), rows.into_iter().map(trust).collect()));
         }
         let next = snapshot.next_update()?;
         rows.extend(gradient_rows(&next.statistics));
@@ -132,7 +145,7 @@ impl Analysis for Angular {
         let inputs = snapshot.gpt()?.inputs(snapshot.batch(), snapshot.micro_batch()?, &tokens)?;
         let state = (&next.parameters, &next.exp_avg, &next.exp_avg_sq);
         rows.extend(representation_rows(&next.statistics, state, &inputs));
-        Ok(snapshot.stamp(self.name(), rows))
+        Ok(snapshot.stamp(self.name(), rows.into_iter().map(trust).collect()))
     }
 
     fn tracks(&self) -> bool {
@@ -161,7 +174,9 @@ fn state_rows(update: &UpdateStatistics, optimizer: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     let hyper = update.hyper;
     let balance = equilibrium::angle(optimizer, update.lr, hyper.weight_decay, hyper.beta1, hyper.beta2);
-    rows.extend(balance.map(|angle| Row::new("update/angle_equilibrium", angle)));
+    let mut matrices = update.parts.iter().map(|(part, _)| part).filter(|part| part.matrix);
+    let alike = matrices.all(|part| part.rate == 1.0 && (part.decay == 1.0 || hyper.weight_decay == 0.0));
+    rows.extend(balance.filter(|_| alike).map(|angle| Row::new("update/angle_equilibrium", angle)));
     let total = update.total();
     let whole = ("all".into(), update.whole_motion(), &total);
     let parts = update.parts.iter().map(|(part, sums)| (part.name.clone(), update.motion(part, sums), sums));

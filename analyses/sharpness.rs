@@ -206,9 +206,9 @@ fn critical(
     Ok(Some(row.n(bracket.passes as u64)))
 }
 
-/// The optimizer, where it is of Adam's kind.
+/// The optimizer, where its next update is Adam's, with one rate.
 fn adam(snapshot: &Snapshot) -> Option<&OptimizerState> {
-    snapshot.optimizer().filter(|o| o.name.starts_with("adam"))
+    snapshot.optimizer().filter(|o| o.next_update_is_adams().is_ok() && o.only_rate().is_some())
 }
 
 /// The limits of the optimizer in use at its next learning rate; no batch enters.
@@ -216,8 +216,11 @@ fn thresholds(snapshot: &Snapshot) -> Vec<Row> {
     let Some(o) = snapshot.optimizer() else { return vec![] };
     let row = |name: &'static str, value: f64| Row::new(name, value).without_batch();
     let two = row("sharpness/two_over_lr", 2.0 / o.lr);
-    if adam(snapshot).is_none() {
+    if o.name == "sgd" && o.beta1 == 0.0 {
         return vec![row("sharpness/threshold", 2.0 / o.lr), two];
+    }
+    if o.last_update_is_adams().is_err() || o.only_rate().is_none() {
+        return vec![two];
     }
     let decay = stability::threshold_with_decay(o.beta1, o.lr, o.weight_decay);
     let mut rows = Limits { beta1: o.beta1, lr: o.lr, t: o.updates + 1 }.thresholds("");

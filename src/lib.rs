@@ -69,6 +69,7 @@ pub mod error;
 pub mod files;
 pub mod guard;
 pub mod observer;
+pub mod pickle;
 pub mod random;
 pub mod row;
 pub mod settings;

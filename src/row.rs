@@ -169,6 +169,11 @@ impl Row {
         self
     }
 
+    /// Lowers the status of a settled row, as one of its ingredients is less certain.
+    pub fn no_better_than(self, status: Status) -> Self {
+        if self.status == Status::Ok { self.status(status) } else { self }
+    }
+
     /// Says which batch the number was measured on, unless the row has said so, or that none enters.
     pub fn on_batch(mut self, batch: impl Into<Arc<str>>) -> Self {
         if self.batch.as_deref() == Some("") {

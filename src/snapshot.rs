@@ -61,6 +61,8 @@ pub struct NextUpdate {
 impl Snapshot {
     /// The checkpoint seen through `batch`. Its parameters are already in the settings' precision.
     pub fn new(checkpoint: Checkpoint, batch: Batch, settings: Settings) -> Self {
+        let notes = checkpoint.notes.join("; ");
+        let remarks = (!notes.is_empty()).then(|| ("warmlab.checkpoint_notes".to_string(), notes));
         Snapshot {
             run: checkpoint.run.as_str().into(),
             checkpoint,
@@ -69,7 +71,7 @@ impl Snapshot {
             curvature: OnceCell::new(),
             next: OnceCell::new(),
             hints: RefCell::default(),
-            remarks: RefCell::default(),
+            remarks: RefCell::new(remarks.into_iter().collect()),
         }
     }
 
@@ -190,14 +192,12 @@ impl Snapshot {
     /// The optimizer's state and constants.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the checkpoint has none.
+    /// [`Error::Usage`] where the checkpoint has none, or no relative of Adam's.
     pub fn adam(&self) -> Result<(&OptimizerState, Hyperparameters)> {
-        let Some(o) = self.optimizer() else {
-            return Err(Error::usage_hint(
-                "the checkpoint does not say which Adam trained it (beta1, beta2, eps, learning rate)",
-                "add the optimizer to state.json, or use a checkpoint saved with its optimizer",
-            ));
-        };
+        let Some(o) = self.optimizer() else { return Err(self.without_optimizer()) };
+        if o.exp_avg_sq.is_none() && o.next_update_is_adams().is_err() {
+            return Err(Error::usage(format!("the checkpoint's optimizer is {}, which is not Adam", o.name)));
+        }
         let hyper =
             Hyperparameters { beta1: o.beta1, beta2: o.beta2, eps: o.eps, weight_decay: o.weight_decay };
         Ok((o, hyper))
@@ -207,6 +207,17 @@ impl Snapshot {
     /// the update, else from the norm of the batch's gradient before clipping. What is not known is said.
     pub fn limits(&self, batch_norm: f64, observer: &dyn Observer) -> Option<(Limits, Clip)> {
         let o = self.optimizer()?;
+        let known = o.last_update_is_adams().and(match o.only_rate() {
+            Some(_) => Ok(()),
+            None => {
+                Err("learning rates differ between parameters, so that there is no one threshold".to_string())
+            }
+        });
+        if let Err(reason) = known {
+            self.remark("threshold", reason.as_str());
+            observer.note(&reason);
+            return None;
+        }
         let clip = Clip::of(o.grad_clip, self.checkpoint.next_grad_norm, batch_norm);
         let origin = limits::origin(clip);
         self.remark("clip_factor", origin);
@@ -220,17 +231,61 @@ impl Snapshot {
         Some((Limits { beta1: o.beta1, lr: o.lr, t: o.updates + 1 }, clip))
     }
 
+    /// What to answer to whoever needs the optimizer this checkpoint does not have.
+    pub fn without_optimizer(&self) -> Error {
+        let reason = self.checkpoint.without_optimizer.as_deref();
+        let native = self.checkpoint.format == "native";
+        Error::usage_hint(
+            format!(
+                "this needs to know which Adam trained the model, and {}",
+                reason.unwrap_or("the checkpoint has no optimizer")
+            ),
+            if native {
+                "add the optimizer to state.json, or use a checkpoint saved with its optimizer"
+            } else {
+                "use a checkpoint saved with its optimizer"
+            },
+        )
+    }
+
+    /// The tensors with their rates and decays.
+    fn parts(&self) -> Vec<Part> {
+        let mut parts = Part::all(&self.config().parameters());
+        if let Some(o) = self.optimizer()
+            && let Some(own) = &o.per_tensor
+        {
+            let over = |own: f64, all: f64| if all == 0.0 { 0.0 } else { own / all };
+            for (part, (rate, decay)) in parts.iter_mut().zip(own.rates.iter().zip(&own.decays)) {
+                part.rate = if *rate == o.lr { 1.0 } else { over(*rate, o.lr) };
+                part.decay = over(*decay, o.weight_decay);
+            }
+        }
+        parts
+    }
+
     /// The update that led to this checkpoint, rebuilt from the optimizer's state; `None` before the first
-    /// and where the checkpoint has no moments.
+    /// and where the checkpoint has no moments. Where updates were not Adam's, only the sums of v hold.
     ///
     /// # Errors
     /// Where the checkpoint has no optimizer.
     pub fn last_update(&self) -> Result<Option<UpdateStatistics>> {
-        let (o, hyper) = self.adam()?;
+        let (o, mut hyper) = self.adam()?;
         let (Some(m), Some(v), true) = (&o.exp_avg, &o.exp_avg_sq, o.updates > 0) else { return Ok(None) };
-        let parts = Part::all(&self.config().parameters());
-        let lr = o.last_lr.unwrap_or(o.lr);
-        Ok(Some(optim::last_update(&self.checkpoint.parameters, m, v, hyper, o.updates, lr, &parts)))
+        if o.coupled {
+            // decay went through the moments, so that the change is u alone
+            hyper.weight_decay = 0.0;
+        }
+        let (parts, lr) = (self.parts(), o.last_rate().0);
+        let of =
+            |v: &Values| optim::last_update(&self.checkpoint.parameters, m, v, hyper, o.updates, lr, &parts);
+        let mut update = of(o.max_exp_avg_sq.as_ref().unwrap_or(v));
+        if o.max_exp_avg_sq.is_some() {
+            // AMSGrad divides by the largest v, but v itself is what it is
+            for ((_, sums), (_, raw)) in update.parts.iter_mut().zip(of(v).parts) {
+                (sums.v, sums.vv) = (raw.v, raw.vv);
+            }
+        }
+        Ok(Some(update))
     }
 
     /// The next update with the batch's gradient, computed once.
@@ -242,6 +297,7 @@ impl Snapshot {
             return Ok(next);
         }
         let (o, hyper) = self.adam()?;
+        o.next_update_is_adams().map_err(Error::usage)?;
         let (loss, gradient) = self.gpt()?.gradient(&self.batch, self.micro_batch()?)?;
         let (grad_norm, factor) = clip_factor(&gradient, o.grad_clip.unwrap_or(0.0));
         if !(loss.is_finite() && grad_norm.is_finite()) {
@@ -250,7 +306,7 @@ impl Snapshot {
                 hint: Some("compute with --dtype f64 to see whether activations overflow f32".into()),
             });
         }
-        let parts = Part::all(&self.config().parameters());
+        let parts = self.parts();
         let decayed = parts.iter().filter(|p| p.matrix).map(|p| p.start..p.start + p.len()).collect();
         let mut adam = AdamW::new(hyper, gradient.len(), gradient.dtype(), decayed);
         if let (Some(m), Some(v)) = (&o.exp_avg, &o.exp_avg_sq) {
@@ -262,7 +318,7 @@ impl Snapshot {
             ));
         }
         let mut parameters = self.checkpoint.parameters.clone();
-        let last_lr = o.last_lr.unwrap_or(o.lr);
+        let last_lr = o.last_rate().0;
         let statistics = adam.update_tracked(&mut parameters, &gradient, factor, o.lr, last_lr, &parts);
         let (exp_avg, exp_avg_sq) = (adam.exp_avg().clone(), adam.exp_avg_sq().clone());
         let next = NextUpdate { loss, gradient, grad_norm, statistics, parameters, exp_avg, exp_avg_sq };

@@ -99,10 +99,21 @@ impl Analysis for Adam {
         if let (Some(last), Some(v)) = (snapshot.last_update()?, &o.exp_avg_sq) {
             rows.extend(state_rows(&last));
             rows.extend(distribution_rows(&last, v, &levels));
+            if let Err(reason) = o.last_update_is_adams() {
+                observer.note(&format!("{reason}: only what v alone says is measured"));
+                rows.retain(|row| OF_V.contains(&&*row.quantity));
+            }
         } else {
             observer.note("no update has been applied yet: only what the first one will be is known");
         }
-        rows.extend(gradient_rows(&snapshot.next_update()?.statistics));
+        match o.next_update_is_adams() {
+            Ok(()) => rows.extend(gradient_rows(&snapshot.next_update()?.statistics)),
+            Err(reason) => {
+                observer.note(&format!("{reason}: adam/rms_ratio and adam/cos_update_gradient are left out"))
+            }
+        }
+        let trusted = o.moments_status();
+        rows = rows.into_iter().map(|row| row.no_better_than(trusted)).collect();
         let streams: usize = options.get("resample")?;
         if streams > 0 {
             if o.updates == 0 || streams == 1 {
@@ -133,6 +144,18 @@ impl Analysis for Adam {
         Ok(step.stamp(self.name(), gradient_rows(step.update), state))
     }
 }
+
+/// What holds for any optimizer that keeps Adam's second moment.
+const OF_V: [&str; 8] = [
+    "adam/v_mean",
+    "adam/v_hat_mean",
+    "adam/v_std_over_mean",
+    "adam/v_quantile",
+    "adam/psi_spread",
+    "adam/rho",
+    "adam/rectification",
+    "adam/var_psi_theory",
+];
 
 fn levels(options: &Options) -> Result<Vec<f64>> {
     let text: String = options.get("quantiles")?;

@@ -58,18 +58,13 @@ impl Kind {
         snapshot: &Snapshot,
         curvature: &Curvature,
     ) -> Result<Option<Preconditioner>> {
-        let optimizer = snapshot.optimizer();
+        let optimizer = || snapshot.optimizer().ok_or_else(|| snapshot.without_optimizer());
         match self {
             Kind::Hessian | Kind::Ggn => Ok(None),
-            Kind::Preconditioned => Preconditioner::stored(optimizer).map(Some),
+            Kind::Preconditioned => Preconditioner::stored(optimizer()?).map(Some),
             Kind::PreconditionedNext => {
-                let Some(o) = optimizer else {
-                    return Err(Error::usage_hint(
-                        "the checkpoint does not say which Adam trained it (beta2, eps), so its next \
-                         preconditioner is not known",
-                        "add the optimizer to state.json, or use --operator hessian",
-                    ));
-                };
+                let o = optimizer()?;
+                o.next_update_is_adams().map_err(Error::usage)?;
                 if o.exp_avg_sq.is_none() && o.updates > 0 {
                     return Err(Error::usage_hint(
                         "the checkpoint has no second moment (exp_avg_sq), so Adam's next preconditioner is not known",

@@ -37,7 +37,7 @@ use crate::operator::{self, Curvature, GaussNewton, Preconditioned, Precondition
 use crate::optim::Clip;
 use crate::optim::limits::{self, Limits};
 use crate::random::{self, Random};
-use crate::row::Row;
+use crate::row::{Row, Status};
 use crate::snapshot::Snapshot;
 use crate::vectors::Vectors;
 use condition::Known;
@@ -227,8 +227,14 @@ impl Part<'_> {
             density = Some(measures.0);
         }
         rows.extend(known.rows(prefix));
+        // P is made of the stored moments
+        let trusted = match (self.preconditioner, snapshot.optimizer()) {
+            (Some(_), Some(o)) => o.moments_status(),
+            _ => Status::Ok,
+        };
         let place = |row: Row| {
             let own = if &*row.scope == "all" { row.scope(self.scope.name.as_str()) } else { row };
+            let own = own.no_better_than(trusted);
             Row { layer: own.layer.or(self.scope.layer), head: own.head.or(self.scope.head), ..own }
         };
         Ok((rows.into_iter().map(place).collect(), density))

@@ -158,7 +158,14 @@ impl Analysis for Snr {
         let pieces = if micro_batches > 0 { Some(moments(size)?) } else { None };
 
         let mut rows = Vec::new();
-        let adam = snapshot.optimizer();
+        let adam = snapshot.optimizer().filter(|o| match o.moments_are_of_gradients() {
+            Ok(()) => true,
+            Err(reason) => {
+                observer
+                    .note(&format!("{reason}: snr/phi_momentum and snr/gradient_momentum_cos are left out"));
+                false
+            }
+        });
         for scope in scopes(snapshot.config())? {
             let mut here = Vec::new();
             here.extend(sequences.within(&scope.ranges).noise(1.0).iter().flat_map(noise));
@@ -247,6 +254,7 @@ fn curved(snapshot: &Snapshot, curvature: &Curvature, observer: &dyn Observer) -
 /// What Adam's state says of a scope, as far as the checkpoint has it and updates were made.
 fn from_optimizer(o: &OptimizerState, curvature: &Curvature, scope: &Scope) -> Vec<Row> {
     let Some(m) = o.exp_avg.as_ref().filter(|_| o.updates > 0) else { return vec![] };
+    let trusted = o.moments_status();
     let cosine = cosine(curvature.gradient(), m, &scope.ranges);
     let mut rows: Vec<Row> = cosine.map(|row| row.n(scope.n() as u64)).into_iter().collect();
     if let Some(v) = &o.exp_avg_sq {
@@ -256,5 +264,5 @@ fn from_optimizer(o: &OptimizerState, curvature: &Curvature, scope: &Scope) -> V
         let m_hat_sq = m_sq / correction(o.beta1).powi(2);
         rows.push(momentum(m_hat_sq, v_sum / correction(o.beta2), o.beta1, o.updates).n(scope.n() as u64));
     }
-    rows
+    rows.into_iter().map(|row| row.no_better_than(trusted)).collect()
 }

@@ -10,7 +10,7 @@ use super::flags::Everywhere;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::report;
-use crate::run::{self, Checkpoint};
+use crate::run::{self, Checkpoint, Listed};
 use crate::values::{DType, Values};
 
 /// Describe a checkpoint or a Parquet report
@@ -43,11 +43,38 @@ impl Inspect {
             terminal.data(&text)?;
             return Ok(Outcome::Done);
         }
-        let checkpoint = run::open(&self.path, DType::F64)?;
+        let checkpoint = match run::open(&self.path, DType::F64) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                // what is no checkpoint may still hold tensors, which tell what it is
+                let files = run::tensors(&self.path).unwrap_or_default();
+                if files.iter().all(|(_, tensors)| tensors.is_empty()) {
+                    return Err(error);
+                }
+                terminal.warn(&error.to_string());
+                terminal.data(&list(&files))?;
+                return Ok(Outcome::Done);
+            }
+        };
         checkpoint.notes.iter().for_each(|note| terminal.say(note));
         terminal.data(&describe(&checkpoint))?;
         Ok(Outcome::Done)
     }
+}
+
+fn list(files: &[(PathBuf, Vec<Listed>)]) -> String {
+    let mut text = String::new();
+    for (file, tensors) in files.iter().filter(|(_, tensors)| !tensors.is_empty()) {
+        let _ = writeln!(text, "{}: {} tensors", file.display(), tensors.len());
+        for tensor in tensors {
+            let _ = writeln!(text, "{:<48} {:>10} {:>14}", tensor.name, tensor.kind, extents(&tensor.shape));
+        }
+    }
+    text
+}
+
+fn extents(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
 }
 
 fn describe(checkpoint: &Checkpoint) -> String {
@@ -58,7 +85,12 @@ fn describe(checkpoint: &Checkpoint) -> String {
     let c = &checkpoint.config;
     line("format", checkpoint.format.into());
     line("run", checkpoint.run.clone());
-    line("step", format!("{} (updates applied)", checkpoint.step));
+    let made = checkpoint.optimizer.as_ref().map_or(checkpoint.step, |o| o.updates);
+    let counted = match made == checkpoint.step {
+        true => "updates applied".to_string(),
+        false => format!("of which the optimizer made {made} updates"),
+    };
+    line("step", format!("{} ({counted})", checkpoint.step));
     line("parameters", format!("{}", c.num_parameters()));
     line(
         "model",
@@ -74,7 +106,7 @@ fn describe(checkpoint: &Checkpoint) -> String {
         line("training loss", report::plain(loss));
     }
     match &checkpoint.optimizer {
-        None => line("optimizer", "none".into()),
+        None => line("optimizer", checkpoint.without_optimizer.clone().unwrap_or("none".into())),
         Some(o) => {
             let moments = if o.exp_avg_sq.is_some() { "with moments" } else { "without moments" };
             line(
@@ -90,7 +122,7 @@ fn describe(checkpoint: &Checkpoint) -> String {
     let _ = writeln!(text, "{:<42} {:>14} {:>10} {:>10}", "parameter", "shape", "rms", "rms √v");
     let v = checkpoint.optimizer.as_ref().and_then(|o| o.exp_avg_sq.as_ref());
     for p in c.parameters() {
-        let shape = p.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+        let shape = extents(&p.shape);
         let root = v.map(|v| format!("{:.2e}", mean(v, p.range(), |x| x).sqrt())).unwrap_or_default();
         let rms = mean(&checkpoint.parameters, p.range(), |x| x * x).sqrt();
         let _ = writeln!(text, "{:<42} {shape:>14} {rms:>10.2e} {root:>10}", p.name);

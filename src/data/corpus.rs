@@ -1,14 +1,15 @@
 //! From what the user typed after `--data` to tokens.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
-
-use pytorch_reader::{PickleValue, PytorchReader};
 
 use super::packages;
 use super::prepare::Prepared;
 use super::synthetic::{self, Language};
 use super::tokens::Tokens;
 use crate::error::{Error, IoContext, Result};
+use crate::pickle::Pickle;
 use crate::takes::nearest;
 
 /// Which part of a corpus.
@@ -162,13 +163,10 @@ fn vocab_size(folder: &Path) -> Result<Option<usize>> {
     }
     let pickle = folder.join("meta.pkl");
     if pickle.exists() {
-        let meta = PytorchReader::read_pickle_data(&pickle, None)
-            .map_err(|e| Error::file(&pickle, format!("is no dataset description: {e}")))?;
-        if let PickleValue::Dict(meta) = meta
-            && let Some(PickleValue::Int(size)) = meta.get("vocab_size")
-        {
-            return Ok(usize::try_from(*size).ok());
-        }
+        let file = File::open(&pickle).at("open", &pickle)?;
+        let meta = Pickle::parse(&mut BufReader::new(file))
+            .map_err(|problem| Error::file(&pickle, format!("is no dataset description: {problem}")))?;
+        return Ok(meta.get(meta.root(), "vocab_size").and_then(|id| meta.size(id)));
     }
     Ok(None)
 }

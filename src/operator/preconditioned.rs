@@ -37,9 +37,10 @@ impl Preconditioner {
     /// P exactly as stored after the N updates the optimizer has made: √(v/(1−β2^N)) + ε.
     ///
     /// # Errors
-    /// [`Error::Usage`] where there is no second moment, or no update was applied yet.
-    pub fn stored(optimizer: Option<&OptimizerState>) -> Result<Self> {
-        let Some((optimizer, v)) = optimizer.and_then(|o| o.exp_avg_sq.as_ref().map(|v| (o, v))) else {
+    /// [`Error::Usage`] where there is no second moment, no update was applied yet, or updates are not Adam's.
+    pub fn stored(optimizer: &OptimizerState) -> Result<Self> {
+        optimizer.last_update_is_adams().map_err(Error::usage)?;
+        let Some(v) = optimizer.dividing_sq() else {
             return Err(Error::usage_hint(
                 "the checkpoint has no second moment (exp_avg_sq), so Adam's preconditioner is not known",
                 "use --operator hessian, or a checkpoint saved with its optimizer",

@@ -238,6 +238,9 @@ pub(super) struct Constants<T> {
     pub step_size: T,
     pub root_correction: T,
     pub eps: T,
+    /// η λ and η/(1 − β1^t), unrounded.
+    decay_rate: f64,
+    rate: f64,
     /// Distance from 1 to the next number in this precision.
     pub epsilon: f64,
 }
@@ -254,6 +257,8 @@ impl Constants<f64> {
             step_size: lr / (1.0 - h.beta1.powi(t)),
             root_correction: (1.0 - h.beta2.powi(t)).sqrt(),
             eps: h.eps,
+            decay_rate: lr * h.weight_decay,
+            rate: lr / (1.0 - h.beta1.powi(t)),
             epsilon: f64::EPSILON,
         }
     }
@@ -268,8 +273,18 @@ impl Constants<f64> {
             step_size: self.step_size as f32,
             root_correction: self.root_correction as f32,
             eps: self.eps as f32,
+            decay_rate: self.decay_rate,
+            rate: self.rate,
             epsilon: f64::from(f32::EPSILON),
         }
+    }
+}
+
+impl<T: Real> Constants<T> {
+    /// The same for a tensor with its own rate and decay.
+    pub fn of_part(self, part: &Part) -> Self {
+        let keep = T::narrow(1.0 - self.decay_rate * part.rate * part.decay);
+        Constants { keep, step_size: T::narrow(self.rate * part.rate), ..self }
     }
 }
 

@@ -32,10 +32,11 @@ pub fn lion(lr: f64, decay: f64, beta1: f64, beta2: f64) -> f64 {
     (FRAC_PI_2 * 2.0 * lr * decay * momentum).sqrt()
 }
 
-/// The angle of the optimizer called `name`, where its formula is known.
+/// The angle of the optimizer called `name`, where its formula is known (not where Adam has decay in its
+/// gradient).
 pub fn angle(name: &str, lr: f64, decay: f64, beta1: f64, beta2: f64) -> Option<f64> {
     match name {
-        "adam" | "adamw" => Some(adamw(lr, decay, beta1)),
+        "adamw" => Some(adamw(lr, decay, beta1)),
         "sgd" | "sgdm" => Some(sgdm(lr, decay, beta1)),
         "lion" => Some(lion(lr, decay, beta1, beta2)),
         _ => None,

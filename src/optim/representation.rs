@@ -105,8 +105,8 @@ fn squares<T: Real>(
     v: &[T],
     x: &[T],
 ) -> (Vec<Squares>, f64) {
-    let constants = constants.of(part.matrix, T::ONE);
-    let decay = if part.matrix { hyper.weight_decay } else { 0.0 };
+    let constants = constants.of_part(part);
+    let (lr, decay) = (lr * part.rate, hyper.weight_decay * part.decay);
     let tokens = x.len() / part.columns;
     let of_neurons = |first: usize| {
         let mut found = vec![Squares::default(); tokens];

@@ -34,8 +34,12 @@ pub struct Part {
     pub rows: usize,
     /// Numbers per row.
     pub columns: usize,
-    /// Whether it is a matrix: matrices decay, and their rows are neurons.
+    /// Whether it is a matrix, whose rows are neurons.
     pub matrix: bool,
+    /// Its learning rate over the optimizer's: 1, unless the optimizer's groups differ.
+    pub rate: f64,
+    /// Its weight decay over the optimizer's: 1 for matrices and 0 for vectors, unless groups say otherwise.
+    pub decay: f64,
 }
 
 impl Part {
@@ -52,6 +56,8 @@ impl Part {
                 rows,
                 columns,
                 matrix,
+                rate: 1.0,
+                decay: if matrix { 1.0 } else { 0.0 },
             }
         };
         parameters.iter().map(part).collect()
@@ -197,7 +203,7 @@ pub(super) fn arc(sine_square: f64, cosine: f64) -> f64 {
 impl UpdateStatistics {
     /// λ of a tensor.
     fn decay(&self, part: &Part) -> f64 {
-        if part.matrix { self.hyper.weight_decay } else { 0.0 }
+        self.hyper.weight_decay * part.decay
     }
 
     /// The sums over all tensors.
@@ -209,7 +215,7 @@ impl UpdateStatistics {
 
     /// The change of one tensor.
     pub fn motion(&self, part: &Part, s: &Sums) -> Motion {
-        let (lr, decay) = (self.lr, self.decay(part));
+        let (lr, decay) = (self.lr * part.rate, self.decay(part));
         Motion {
             before: s.aa,
             change: lr * lr * (decay * decay * s.aa + 2.0 * decay * s.au + s.uu),
@@ -232,15 +238,16 @@ impl UpdateStatistics {
         whole
     }
 
-    /// (⟨Δ,Δ′⟩, ‖Δ‖², ‖Δ′‖²) with the change before, up to the learning rates.
+    /// (⟨Δ,Δ′⟩, ‖Δ‖², ‖Δ′‖²) with the change before, up to the optimizer's learning rates.
     fn consecutive(&self, part: &Part, s: &Sums) -> (f64, f64, f64) {
         let decay = self.decay(part);
         let square = decay * decay * s.aa;
-        let scale = 1.0 / (1.0 - self.last_lr * decay);
+        let scale = 1.0 / (1.0 - self.last_lr * part.rate * decay);
+        let rates = part.rate * part.rate;
         (
-            scale * (square + decay * (s.au + s.ap) + s.up),
-            square + 2.0 * decay * s.au + s.uu,
-            scale * scale * (square + 2.0 * decay * s.ap + s.pp),
+            rates * scale * (square + decay * (s.au + s.ap) + s.up),
+            rates * (square + 2.0 * decay * s.au + s.uu),
+            rates * scale * scale * (square + 2.0 * decay * s.ap + s.pp),
         )
     }
 

@@ -71,7 +71,7 @@ pub(super) fn update<T: Real>(
         tasks.push((piece, p_head, g_head, m_head, v_head));
     }
     let sums = tasks.into_par_iter().map(|(piece, p, g, m, v)| {
-        let pass = Pass { constants: pass.constants.of(piece.part.matrix, T::ONE), ..pass };
+        let pass = Pass { constants: pass.constants.of_part(piece.part), ..pass };
         let sums = crate::simd::dispatch(
             #[inline(always)]
             || update_piece(piece.part, &pass, p, g, m, v),
@@ -100,7 +100,7 @@ pub(super) fn rebuild<T: Real>(
         .collect();
     let sums = tasks.into_par_iter().map(|(piece, start)| {
         let range = start..start + piece.len;
-        let pass = Pass { constants: pass.constants.of(piece.part.matrix, T::ONE), ..pass };
+        let pass = Pass { constants: pass.constants.of_part(piece.part), ..pass };
         let (p, m, v) = (&p[range.clone()], &m[range.clone()], &v[range]);
         let sums = crate::simd::dispatch(
             #[inline(always)]

@@ -14,11 +14,13 @@ pub struct Found {
     pub run: Option<PathBuf>,
 }
 
-/// The step in a checkpoint's name: `step_500`, `step_500.pt`, `ckpt_500.pt`, `checkpoint-500`.
+/// The step in a checkpoint's name: `step_500`, `step_500.pt`, `ckpt_500.pt`, `model_00500.pt`, `checkpoint-500`.
 pub fn step_in_name(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     let stem = name.strip_suffix(".pt").unwrap_or(name);
-    ["step_", "ckpt_", "checkpoint-"].iter().find_map(|prefix| stem.strip_prefix(prefix)?.parse().ok())
+    ["step_", "ckpt_", "model_", "checkpoint-"]
+        .iter()
+        .find_map(|prefix| stem.strip_prefix(prefix)?.parse().ok())
 }
 
 /// What `--ckpt text` means: a path that exists; step N of `run`; the newest run below `runs` that has
@@ -74,7 +76,7 @@ pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
         for entry in fs::read_dir(&folder).at("list", &folder)? {
             let path = entry.at("list", &folder)?.path();
             if path.file_name().is_some_and(|n| n == "ckpt.pt") {
-                if let Some(step) = iter_num(&path) {
+                if let Some(step) = super::nanogpt::step(&path) {
                     found.push((step, path));
                 }
             } else if let Some(step) = step_in_name(&path) {
@@ -85,15 +87,6 @@ pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
     found.sort();
     found.dedup_by_key(|(step, _)| *step);
     Ok(found)
-}
-
-/// The step of nanoGPT's `ckpt.pt`, which carries it inside only.
-fn iter_num(path: &Path) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct Header {
-        iter_num: u64,
-    }
-    pytorch_reader::PytorchReader::load_config::<Header, _>(path, None).ok().map(|h| h.iter_num)
 }
 
 /// The steps of a run in words.

@@ -8,13 +8,16 @@ mod checkpoint;
 mod clipping;
 mod find;
 mod folder;
+mod listing;
 mod nanogpt;
 mod native;
+mod pytorch;
 mod tensors;
 
-pub use checkpoint::{Checkpoint, OptimizerState};
+pub use checkpoint::{Checkpoint, OptimizerState, PerTensor};
 pub use find::{Found, available, checkpoints, find};
 pub use folder::{folder, within};
+pub use listing::{Listed, tensors};
 pub use native::{MODEL_FILE, OPTIMIZER_FILE, kept_before, remove_unfinished};
 pub use native::{write as write_native, write_kept as write_native_kept};
 

@@ -3,15 +3,19 @@
 //! A folder with only the first two is a valid checkpoint. Tensors carry nanoGPT's names and shapes;
 //! tied weights are stored once.
 
+mod moments;
+mod state;
+mod tied;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, View};
-use serde::{Deserialize, Serialize};
+use state::{DataPosition, State};
 
-use super::checkpoint::{Checkpoint, OptimizerState};
+use super::checkpoint::Checkpoint;
 use super::clipping;
 use super::find::step_in_name;
 use super::tensors::{self, Safe, read_flat};
@@ -27,45 +31,6 @@ pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
 /// How the name of a folder begins while it is written.
 const UNFINISHED: &str = ".writing-";
-
-/// state.json.
-#[derive(Debug, Serialize, Deserialize)]
-struct State {
-    step: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    loss: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    optimizer: Option<OptimizerHeader>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    data: Option<DataPosition>,
-    /// The update whose loss jumped, where the state was kept because of that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    kept_before: Option<u64>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct OptimizerHeader {
-    name: String,
-    /// Where it differs from the step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    updates: Option<u64>,
-    lr: f64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_lr: Option<f64>,
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
-    weight_decay: f64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    grad_clip: Option<f64>,
-}
-
-/// Batches are a function of (seed, step), so this is the whole position.
-#[derive(Debug, Serialize, Deserialize)]
-struct DataPosition {
-    seed: u64,
-    step: u64,
-}
 
 /// Whether config.json is Hugging Face's.
 pub fn is_hugging_face(folder: &Path) -> bool {
@@ -90,15 +55,8 @@ pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
     let model_bytes = fs::read(&model_path).at("read", &model_path)?;
     let parameters = config.parameters();
     let file = Safe::new(&model_path, &model_bytes)?;
-    let unknown = file.names().into_iter().find(|name| !parameters.iter().any(|p| p.name == *name));
-    if let Some(unknown) = unknown {
-        return Err(Error::tensor(
-            &model_path,
-            unknown,
-            "is not a parameter of the model config.json describes",
-        ));
-    }
-    let values = read_flat(&file, &model_path, &parameters, dtype, |p| p.name.clone())?;
+    let spelt = tied::spelling(&file, &model_path, &config)?;
+    let values = read_flat(&file, &model_path, &parameters, dtype, |p| spelt(&p.name))?;
 
     let state_path = folder.join("state.json");
     let state_bytes = read_optional(&state_path)?;
@@ -107,19 +65,6 @@ pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
         .map(serde_json::from_slice)
         .transpose()
         .map_err(|e| Error::file(&state_path, format!("is no checkpoint state: {e}")))?;
-    let optimizer_path = folder.join(OPTIMIZER_FILE);
-    let optimizer_bytes = read_optional(&optimizer_path)?;
-    let moments = optimizer_bytes
-        .as_deref()
-        .map(|bytes| -> Result<(Values, Values)> {
-            let file = Safe::new(&optimizer_path, bytes)?;
-            let flat = |kind: &str| {
-                read_flat(&file, &optimizer_path, &parameters, dtype, |p| format!("{kind}.{}", p.name))
-            };
-            Ok((flat("exp_avg")?, flat("exp_avg_sq")?))
-        })
-        .transpose()?;
-
     let mut notes = Vec::new();
     let step = match (&state, step_in_name(folder)) {
         (Some(state), _) => state.step,
@@ -131,28 +76,29 @@ pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
     };
     let (loss, seed) = state.as_ref().map_or((None, None), |s| (s.loss, s.data.as_ref().map(|d| d.seed)));
     let clipping = clipping::beside(folder, step);
-    let optimizer = state.and_then(|s| s.optimizer).map(|header| {
-        if header.last_lr.is_none() && step > 0 {
+    let optimizer_path = folder.join(OPTIMIZER_FILE);
+    let optimizer_bytes = read_optional(&optimizer_path)?;
+    let header = state.and_then(|s| s.optimizer);
+    let moments = optimizer_bytes.as_deref().map(|bytes| (optimizer_path.as_path(), bytes));
+    let (mut optimizer, mut without_optimizer) = (None, None);
+    match moments::read_optimizer(&state_path, header, moments, &spelt, &parameters, dtype, step) {
+        Ok(read) => optimizer = Some(read),
+        Err(reason) => {
+            // a folder of weights alone is nothing to remark on
+            notes.extend(optimizer_bytes.is_some().then(|| reason.clone()));
+            without_optimizer = Some(reason);
+        }
+    }
+    if let Some(o) = &mut optimizer {
+        o.grad_clip = o.grad_clip.or(clipping.threshold);
+        if o.last_lr.is_none() && step > 0 {
             notes.push(
                 "state.json has no last_lr; the learning rate of the next update is used for the last one"
                     .into(),
             );
         }
-        let (exp_avg, exp_avg_sq) = moments.unzip();
-        OptimizerState {
-            name: header.name,
-            updates: header.updates.unwrap_or(step),
-            lr: header.lr,
-            last_lr: header.last_lr,
-            beta1: header.beta1,
-            beta2: header.beta2,
-            eps: header.eps,
-            weight_decay: header.weight_decay,
-            grad_clip: header.grad_clip.or(clipping.threshold),
-            exp_avg,
-            exp_avg_sq,
-        }
-    });
+        notes.extend(o.doubt.clone());
+    }
     let empty: &[u8] = &[];
     let sha256 = files::sha256([
         config_bytes.as_slice(),
@@ -169,6 +115,7 @@ pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
         parameters: values,
         optimizer,
         next_grad_norm: clipping.next_norm,
+        without_optimizer,
         loss,
         seed,
         notes,
@@ -281,17 +228,7 @@ fn write_marked(folder: &Path, checkpoint: &Checkpoint, kept_before: Option<u64>
     let state = State {
         step: checkpoint.step,
         loss: checkpoint.loss,
-        optimizer: optimizer.map(|o| OptimizerHeader {
-            name: o.name.clone(),
-            updates: (o.updates != checkpoint.step).then_some(o.updates),
-            lr: o.lr,
-            last_lr: o.last_lr,
-            beta1: o.beta1,
-            beta2: o.beta2,
-            eps: o.eps,
-            weight_decay: o.weight_decay,
-            grad_clip: o.grad_clip,
-        }),
+        optimizer: optimizer.map(|o| state::describe(o, checkpoint.step)),
         data: checkpoint.seed.map(|seed| DataPosition { seed, step: checkpoint.step }),
         kept_before,
     };
@@ -331,6 +268,7 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::OptimizerState;
 
     fn example() -> Checkpoint {
         let config: GptConfig = serde_json::from_str(
@@ -358,8 +296,10 @@ mod tests {
                 grad_clip: Some(1.0),
                 exp_avg: Some(ramp(-1.0)),
                 exp_avg_sq: Some(ramp(2.0)),
+                ..OptimizerState::default()
             }),
             next_grad_norm: None,
+            without_optimizer: None,
             loss: Some(2.5),
             seed: Some(7),
             notes: vec![],

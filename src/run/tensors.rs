@@ -21,6 +21,17 @@ pub enum Stored {
 }
 
 impl Stored {
+    /// PyTorch's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stored::F64 => "float64",
+            Stored::F32 => "float32",
+            Stored::F16 => "float16",
+            Stored::Bf16 => "bfloat16",
+        }
+    }
+
+    /// Bytes of a number.
     pub fn size(self) -> usize {
         match self {
             Stored::F64 => 8,
@@ -84,14 +95,48 @@ pub fn read_flat(
             Values::F32(v) => decode(&bytes, kind, &mut v[parameter.range()], |x| x as f32),
             Values::F64(v) => decode(&bytes, kind, &mut v[parameter.range()], |x| x),
         }
-        if let Some(at) = parameter.range().find(|&i| !flat.get(i).is_finite()) {
+        let mut wrong = parameter.range().filter(|&i| !flat.get(i).is_finite());
+        if let Some(at) = wrong.next() {
             let place = place(at - parameter.offset, &parameter.shape);
-            let problem =
-                format!("holds {} at {place:?}; a model with such weights cannot be measured", flat.get(at));
+            let (first, count) = (flat.get(at), 1 + wrong.count());
+            let problem = format!("holds {first} at {place:?}: {count} of its numbers are not finite");
             return Err(Error::tensor(path, stored, problem));
         }
     }
     Ok(flat)
+}
+
+/// What is lost of moments that a file holds in half precision, in words, where something is: a second
+/// moment that is 0, or known to no better than a tenth, though the first is not.
+pub fn vanished(
+    file: &dyn TensorFile,
+    parameters: &[Parameter],
+    exp_avg: &Values,
+    exp_avg_sq: &Values,
+) -> Option<String> {
+    let mut lost = 0usize;
+    let mut kept_as = None;
+    for p in parameters {
+        let Some((Ok(kind), _)) = file.describe(&format!("exp_avg_sq.{}", p.name)) else { continue };
+        // half the distance of neighbours near 0
+        let rounding = match kind {
+            Stored::F16 => 2f64.powi(-25),
+            Stored::Bf16 => 2f64.powi(-134),
+            Stored::F32 | Stored::F64 => continue,
+        };
+        let count =
+            p.range().filter(|&i| exp_avg.get(i) != 0.0 && exp_avg_sq.get(i) < 10.0 * rounding).count();
+        if count > 0 {
+            lost += count;
+            kept_as = Some(kind.name());
+        }
+    }
+    kept_as.map(|kind| {
+        format!(
+            "the optimizer's second moment is stored in {kind}, where {lost} of its numbers have vanished or nearly \
+             so: what is made of it is unresolved"
+        )
+    })
 }
 
 /// The indices of flat position `at` in a tensor of this shape.
@@ -109,7 +154,8 @@ fn place(mut at: usize, shape: &[usize]) -> Vec<usize> {
     indices
 }
 
-fn decode<T>(bytes: &[u8], kind: Stored, out: &mut [T], cast: impl Fn(f64) -> T) {
+/// Bytes as numbers.
+pub fn decode<T>(bytes: &[u8], kind: Stored, out: &mut [T], cast: impl Fn(f64) -> T) {
     let numbers = bytes.chunks_exact(kind.size());
     for (slot, b) in out.iter_mut().zip(numbers) {
         *slot = cast(match (kind, b) {

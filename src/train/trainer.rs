@@ -339,6 +339,7 @@ impl Trainer {
             step,
             config: self.config.model.clone(),
             parameters: state.parameters.clone(),
+            without_optimizer: None,
             optimizer: Some(OptimizerState {
                 name: "adamw".into(),
                 updates: step,
@@ -351,6 +352,7 @@ impl Trainer {
                 grad_clip: Some(self.config.grad_clip),
                 exp_avg: Some(state.exp_avg.clone()),
                 exp_avg_sq: Some(state.exp_avg_sq.clone()),
+                ..OptimizerState::default()
             }),
             next_grad_norm: None,
             loss: state.loss,

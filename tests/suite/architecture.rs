@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every layer may use.
-const BASE: [&str; 12] = [
+const BASE: [&str; 13] = [
     "allocator",
     "config",
     "error",
     "files",
     "guard",
     "observer",
+    "pickle",
     "random",
     "row",
     "settings",

@@ -40,6 +40,7 @@ fn the_block_of_a_zero_head_is_the_second_moment_of_its_input() {
     values[head.range()].fill(0.0);
     for (dtype, close) in [(DType::F64, 1e-10), (DType::F32, 1e-5)] {
         let checkpoint = Checkpoint {
+            without_optimizer: None,
             path: "".into(),
             run: "closed-form".into(),
             format: "native",

@@ -10,6 +10,7 @@ mod closed_form;
 mod command_line;
 mod conformance;
 mod damaged_files;
+mod dialects;
 mod edge_of_stability;
 mod following;
 mod golden;

@@ -1,0 +1,81 @@
+//! The tensors of any file that parses, whatever it is: names, kinds and shapes, no numbers.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::SafeTensors;
+
+use super::pytorch::TorchFile;
+use crate::error::{Error, IoContext, Result};
+
+/// A tensor as its file describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its path within the file.
+    pub name: String,
+    /// PyTorch's or safetensors' name of its numbers.
+    pub kind: String,
+    /// Its extents.
+    pub shape: Vec<usize>,
+}
+
+/// The tensors of a file, or of each file of tensors in a folder.
+///
+/// # Errors
+/// Where a file does not parse, or none is there.
+pub fn tensors(path: &Path) -> Result<Vec<(PathBuf, Vec<Listed>)>> {
+    if !path.is_dir() {
+        return Ok(vec![(path.into(), of_file(path)?)]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).at("list", path)? {
+        let file = entry.at("list", path)?.path();
+        let known =
+            file.extension().is_some_and(|e| ["safetensors", "bin", "pt", "pth"].iter().any(|k| e == *k));
+        files.extend((known && file.is_file()).then_some(file));
+    }
+    files.sort();
+    // token files end in .bin too
+    Ok(files.into_iter().filter_map(|file| of_file(&file).ok().map(|tensors| (file, tensors))).collect())
+}
+
+fn of_file(path: &Path) -> Result<Vec<Listed>> {
+    if path.extension().is_some_and(|e| e == "safetensors") {
+        return of_safetensors(path);
+    }
+    let file = TorchFile::open(path)?;
+    let listed = |(name, tensor): (String, super::pytorch::Tensor)| Listed {
+        name,
+        kind: tensor.kind.into(),
+        shape: tensor.shape,
+    };
+    Ok(file.tensors(file.pickle().root()).into_iter().map(listed).collect())
+}
+
+/// From the header alone, which is compared with the file's size before it is read.
+fn of_safetensors(path: &Path) -> Result<Vec<Listed>> {
+    let bad = |problem: String| Error::file(path, format!("is not a valid safetensors file: {problem}"));
+    let mut file = fs::File::open(path).at("open", path)?;
+    let len = file.metadata().at("read", path)?.len();
+    let mut size = [0; 8];
+    file.read_exact(&mut size).map_err(|_| bad("it is too short to hold a header".into()))?;
+    let header = u64::from_le_bytes(size);
+    if header > len.saturating_sub(8) {
+        return Err(bad("its header claims more bytes than the file holds".into()));
+    }
+    let mut bytes = size.to_vec();
+    file.take(header).read_to_end(&mut bytes).at("read", path)?;
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
+    let mut listed: Vec<Listed> = metadata
+        .tensors()
+        .into_iter()
+        .map(|(name, info)| Listed {
+            name,
+            kind: format!("{:?}", info.dtype).to_lowercase(),
+            shape: info.shape.clone(),
+        })
+        .collect();
+    listed.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(listed)
+}

@@ -1,0 +1,100 @@
+//! nanoGPT's names of tensors: what wrappers add to them, and the orders optimizers keep them in.
+
+use crate::config::GptConfig;
+
+/// What torch.compile, DataParallel and their like put into names, in any order.
+const WRAPPERS: [&str; 4] = ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+
+/// A name as the model itself has it.
+pub fn plain(name: &str) -> String {
+    name.split('.').filter(|part| !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
+}
+
+/// Parameter names in the order of nanoGPT's `named_parameters`.
+pub fn named_parameters(config: &GptConfig) -> Vec<String> {
+    let mut names = vec!["transformer.wte.weight".to_string(), "transformer.wpe.weight".to_string()];
+    let mut layer = |name: String| {
+        names.push(format!("{name}.weight"));
+        if config.bias {
+            names.push(format!("{name}.bias"));
+        }
+    };
+    for i in 0..config.n_layer {
+        for part in ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"] {
+            layer(format!("transformer.h.{i}.{part}"));
+        }
+    }
+    layer("transformer.ln_f".into());
+    if !config.tied_lm_head {
+        names.push("lm_head.weight".into());
+    }
+    names
+}
+
+/// The parameters of each group of an optimizer, in order.
+pub struct Layout {
+    /// Whose it is, where that is not nanoGPT's of today.
+    pub note: Option<&'static str>,
+    /// Names of each group.
+    pub groups: Vec<Vec<String>>,
+}
+
+/// The layouts nanoGPT and its forks have had. Groups differ in size from one to the next, so that their
+/// sizes tell which it is.
+pub fn layouts(config: &GptConfig) -> Vec<Layout> {
+    let names = named_parameters(config);
+    let is_vector = |name: &String| name.contains(".ln_") || name.ends_with(".bias");
+    let is_embedding = |name: &String| name.contains(".wte.") || name.contains(".wpe.");
+    let (vectors, matrices): (Vec<_>, Vec<_>) = names.iter().cloned().partition(is_vector);
+    let (mut linear, mut rest): (Vec<_>, Vec<_>) =
+        names.iter().cloned().partition(|name| !is_vector(name) && !is_embedding(name));
+    linear.sort();
+    rest.sort();
+    vec![
+        Layout { note: None, groups: vec![matrices, vectors] },
+        Layout {
+            note: Some(
+                "the optimizer has the order of nanoGPT before May 2023; models of that time had the tanh \
+                 approximation of GELU, which a .pt file does not tell: the exact one is taken",
+            ),
+            groups: vec![linear, rest],
+        },
+        Layout {
+            note: Some("the optimizer has one group, read in the order of the model's parameters"),
+            groups: vec![names],
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrappers_are_taken_off_in_any_order() {
+        for name in ["module._orig_mod.a.b", "_orig_mod.module.a.b", "module.a._orig_mod.b", "a.b"] {
+            assert_eq!(plain(name), "a.b");
+        }
+    }
+
+    #[test]
+    fn groups_have_nanogpts_sizes() {
+        for (bias, tied, now, old) in [
+            (true, true, (14, 26), (12, 28)),
+            (false, true, (14, 7), (12, 9)),
+            (true, false, (15, 26), (13, 28)),
+        ] {
+            let config: GptConfig = serde_json::from_str(&format!(
+                r#"{{"n_layer": 3, "n_head": 1, "n_embd": 2, "block_size": 2, "vocab_size": 3, "bias": {bias},
+                    "tied_lm_head": {tied}}}"#
+            ))
+            .expect("valid");
+            let layouts = layouts(&config);
+            let sizes = |i: usize| (layouts[i].groups[0].len(), layouts[i].groups[1].len());
+            assert_eq!((sizes(0), sizes(1)), (now, old));
+            let mut all: Vec<String> = layouts[1].groups.concat();
+            all.sort();
+            assert!(all.iter().eq(config.parameters().iter().map(|p| &p.name)));
+        }
+    }
+}

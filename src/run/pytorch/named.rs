@@ -1,0 +1,64 @@
+//! Tensors of a PyTorch file under names that a model knows them by.
+
+use std::collections::BTreeMap;
+
+use super::{Tensor, TorchFile};
+use crate::error::{Error, Result};
+use crate::run::tensors::{Stored, TensorFile};
+
+/// Some tensors of a file, each under a name.
+pub struct Named<'a> {
+    file: &'a TorchFile,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl<'a> Named<'a> {
+    /// None yet.
+    pub fn new(file: &'a TorchFile) -> Self {
+        Named { file, tensors: BTreeMap::new() }
+    }
+
+    /// Gives a tensor a name.
+    ///
+    /// # Errors
+    /// Where another tensor has it.
+    pub fn insert(&mut self, name: String, tensor: Tensor) -> Result<()> {
+        match self.tensors.get(&name) {
+            Some(other) if *other != tensor => {
+                Err(Error::tensor(self.file.path(), name, "is in the file twice, with different places"))
+            }
+            _ => {
+                self.tensors.insert(name, tensor);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a name away.
+    pub fn remove(&mut self, name: &str) -> Option<Tensor> {
+        self.tensors.remove(name)
+    }
+
+    /// The tensor of that name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+}
+
+impl TensorFile for Named<'_> {
+    fn describe(&self, name: &str) -> Option<(std::result::Result<Stored, String>, Vec<usize>)> {
+        let tensor = self.tensors.get(name)?;
+        Some((tensor.stored(), tensor.shape.clone()))
+    }
+
+    fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.file.path();
+        let tensor = self.get(name).ok_or_else(|| Error::tensor(path, name, "is missing"))?;
+        self.file.bytes(tensor).map_err(|problem| Error::tensor(path, name, problem))
+    }
+}
