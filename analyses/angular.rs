@@ -10,7 +10,7 @@
 //!
 //! **Estimator and error.** Exact sums, of the change before it is rounded to the parameters' precision. From
 //! one checkpoint the last update is rebuilt from Adam's state. The representation change samples
-//! `--rrc-rows` tokens and gives their standard error.
+//! `--rrc-rows` tokens and gives a 68% interval over them.
 //!
 //! **Cost.** One pass over the parameters, a gradient and a forward pass; in training, sums in the optimizer's
 //! own pass, and the representation change every `--rrc-every` updates.
@@ -114,7 +114,8 @@ impl Analysis for Angular {
     fn notes(&self) -> &'static str {
         "angles in radians, of update N, by atan2, of the change before it is rounded; decay is part of the \
          change; cos_previous and rrc: of update N+1, formed with the batch's gradient, clipped as the run \
-         did, against N; rrc: W before the update, biases left out; n: coordinates, neurons or tokens"
+         did, against N; rrc: W before the update, biases left out; its uncertainty: half-width of \
+         a 68% interval over sampled tokens (Student's t); n: coordinates, neurons or tokens"
     }
 
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
@@ -230,8 +231,8 @@ fn representation_rows(
         add("update/rrc_alpha_update", change.alpha_update);
         add("update/rrc_alpha_weight", change.alpha_weight);
         add("update/rrc", change.relative);
-        if let (Some(row), Some(error)) = (rows.last_mut(), change.error) {
-            row.uncertainty = Some(error);
+        if let Some(row) = rows.last_mut() {
+            row.uncertainty = change.half_width;
         }
     }
     rows

@@ -1,7 +1,7 @@
 //! The same analysis on several batches: what the spread over batches says about each number.
 //!
 //! The value becomes the mean over batches, `sampling_error` its standard error, and `uncertainty` that of the
-//! mean of independent computations. Raw quadrature nodes and weights mean nothing averaged: those of the first
+//! mean of independent computations, where every one of them has one. Raw quadrature nodes and weights mean nothing averaged: those of the first
 //! batch are kept, and so is what no batch enters.
 
 use std::collections::HashMap;
@@ -44,13 +44,13 @@ fn mean(first: Row, others: &HashMap<(String, String, [Option<u32>; 4], Option<u
     let all: Vec<&Row> = std::iter::once(&first).chain(others.get(&key(&first)).unwrap_or(&empty)).collect();
     let values: Vec<f64> = all.iter().filter_map(|row| row.value).collect();
     let Some((mean, error)) = stats::mean_and_error(&values) else { return first };
-    let squares: f64 = all.iter().filter_map(|row| row.uncertainty).map(|u| u * u).sum();
+    let squares: Option<f64> = all.iter().map(|row| row.uncertainty.map(|u| u * u)).sum();
     let worst = [Status::Nonfinite, Status::Unconverged, Status::Unresolved, Status::Ok];
     let status = worst.into_iter().find(|s| all.iter().any(|row| row.status == *s)).unwrap_or(Status::Ok);
     let counts: Option<u64> = all.iter().map(|row| row.n).sum();
     Row {
         value: if status == Status::Nonfinite { None } else { Some(mean) },
-        uncertainty: first.uncertainty.map(|_| squares.sqrt() / values.len() as f64),
+        uncertainty: squares.map(|squares| squares.sqrt() / values.len() as f64),
         sampling_error: Some(error),
         n: counts,
         status,
@@ -81,6 +81,9 @@ mod tests {
         assert_eq!(rows[0].batch.as_deref(), Some("0a1b2c3d"));
         assert_eq!(rows[1].batch.as_deref(), Some("first"), "that of the first batch alone");
         assert_eq!((rows[2].batch.as_deref(), rows[2].sampling_error), (None, None), "no batch enters");
+        // what is not known of one batch is not known of the mean
+        let unknown = vec![Row::new("hessian/lambda", 1.0).index(1)];
+        assert_eq!(combine(vec![batch(1.0, 0.3), unknown], "0a1b2c3d")[0].uncertainty, None);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! One measured number: the row every report is made of.
 //!
 //! The columns, their types and the meaning of each status are the same for every analysis, so that
-//! any two reports can be stacked: a row says of which run, analysis, batch and step it is. `uncertainty` is that of the computation (a residual, or one
-//! standard error over probes); `sampling_error` is one standard error over batches. Both carry the
-//! unit of the value.
+//! any two reports can be stacked: a row says of which run, analysis, batch and step it is. `uncertainty` is that of
+//! the computation (a residual, or the half-width of a 68% interval over probes or samples); `sampling_error` is one
+//! standard error over batches. Both carry the unit of the value.
 
 use std::fmt;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ pub struct Row {
     pub parameter: Option<f64>,
     /// The number; `None` only when the status is [`Status::Nonfinite`].
     pub value: Option<f64>,
-    /// Residual, or one standard error over probes.
+    /// Residual, or the half-width of a 68% interval over probes or samples.
     pub uncertainty: Option<f64>,
     /// One standard error over batches.
     pub sampling_error: Option<f64>,

@@ -10,7 +10,7 @@
 //! which after a jump of the gradient's scale saturates at 1/√(1−β2).
 //!
 //! **Estimator and error.** Exact sums; quantiles from exponent bins, with half a bin as uncertainty;
-//! `--resample` draws streams of batches from the batch's sequences, with a standard error over streams.
+//! `--resample` draws streams of batches from the batch's sequences, with a 68% interval over streams.
 //!
 //! **Cost.** One pass over the parameters and one gradient; in training, sums in the optimizer's own pass.
 //! `--resample R` costs a gradient per sequence and R·N passes over B gradients.
@@ -88,8 +88,9 @@ impl Analysis for Adam {
     fn notes(&self) -> &'static str {
         "v: exp_avg_sq as stored, population standard deviation; u = m_hat/(sqrt(v_hat)+eps), without the \
          learning rate and without decay; t: the update that led to the step, N; rms_ratio and \
-         cos_update_gradient: of update N+1, formed with the batch's gradient, clipped as the run did; n: \
-         coordinates"
+         cos_update_gradient: of update N+1, formed with the batch's gradient, clipped as the run did; \
+         uncertainty of a quantile: half its bin, of var_psi: half-width of a 68% interval over streams (Student's t \
+         on the logarithm); n: coordinates or streams"
     }
 
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {

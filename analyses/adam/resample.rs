@@ -13,6 +13,7 @@ use crate::observer::Observer;
 use crate::random;
 use crate::row::Row;
 use crate::snapshot::Snapshot;
+use crate::stats::interval;
 
 /// Coordinates worked on at a time.
 const CUT: usize = 1024;
@@ -64,9 +65,8 @@ pub fn rows(
     let r = streams as f64;
     // unbiased: each stream's mean squared deviation, over R−1
     let scaled: Vec<f64> = squares.iter().map(|s| s / coordinates as f64 * r / (r - 1.0)).collect();
-    let mean = scaled.iter().sum::<f64>() / r;
-    let spread = scaled.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / (r - 1.0);
-    Ok(vec![Row::new("adam/var_psi", mean).uncertainty((spread / r).sqrt()).n(streams as u64)])
+    let Some((mean, half_width)) = interval::of_positive_mean(&scaled) else { return Ok(vec![]) };
+    Ok(vec![Row::new("adam/var_psi", mean).uncertainty(half_width).n(streams as u64)])
 }
 
 /// (Σ over coordinates of the squared deviation of σψ from its mean over streams, for each stream; the
@@ -111,4 +111,36 @@ fn deviations(
         }
     }
     (found, counted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::radam;
+    use rand_distr::{Distribution, StandardNormal};
+
+    #[test]
+    fn gradients_without_a_mean_vary_the_rate_as_radam_says() {
+        let random = &mut random::stream(3, 0, "resample");
+        let (sequences, n, streams) = (64, 400, 60);
+        let mut gradients: Vec<Vec<f64>> = (0..sequences)
+            .map(|_| (0..n).map(|_| StandardNormal.sample(random)).collect::<Vec<f64>>())
+            .collect();
+        for i in 0..n {
+            let mean = gradients.iter().map(|g| g[i]).sum::<f64>() / sequences as f64;
+            gradients.iter_mut().for_each(|g| g[i] -= mean);
+        }
+        // beside theory, whose average is a simple one, the variance of 100,000 exponential averages
+        for (beta2, updates, simulated) in [(0.99, 20, 0.0305), (0.999, 8, 0.1066)] {
+            let draws: Vec<u32> = (0..streams * updates * sequences)
+                .map(|_| random.random_range(0..sequences as u32))
+                .collect();
+            let (squares, counted) = deviations(&gradients, 0..n, &draws, streams, updates, beta2);
+            assert_eq!(counted, n as u64);
+            let variance = squares.iter().sum::<f64>() / n as f64 / (streams as f64 - 1.0);
+            let theory = radam::variance_of_rate(radam::rho(beta2, updates as u64).0).expect("finite");
+            assert!((variance / theory - 1.0).abs() < 0.1, "{beta2}: {variance} {theory}");
+            assert!((variance / simulated - 1.0).abs() < 0.08, "{beta2}: {variance} {simulated}");
+        }
+    }
 }

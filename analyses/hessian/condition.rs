@@ -17,20 +17,25 @@
 //! `preconditioned/condition/mean_abs` beside it, since Adam moves in that geometry. Every one depends on the
 //! batch; `--repeat-batches` says how much.
 //!
-//! **Error.** Errors of λ1 (residual), of the norm and of the quadrature (over probes) are propagated to first
-//! order as independent.
+//! **Error.** 68% intervals over probes ([`crate::stats::interval`]), with what is not known of λ1 added as if it were
+//! independent: its residual, or the square of that over the gap to the next eigenvalue, whichever is less.
 
 use crate::linalg::trace::Split;
 use crate::linalg::{Eigenpairs, Measure};
 use crate::row::{Row, Status};
-use crate::stats;
+use crate::stats::interval::{self, Jackknife};
 use crate::values::DType;
 
 use super::extremes;
 
-/// (value, standard error) of a number of which a part is exact; `None` for fewer than two samples of the rest.
+/// (value, half-width) of a number of which a part is exact; `None` for fewer than two samples of the rest.
 pub fn whole(split: &Split) -> Option<(f64, f64)> {
-    stats::mean_and_error(&split.rest).map(|(mean, error)| (split.exact + mean, error))
+    interval::of_mean(&split.rest).map(|(mean, half_width)| (split.exact + mean, half_width))
+}
+
+/// The same of a sum of squares.
+pub fn whole_square(split: &Split) -> Option<(f64, f64)> {
+    interval::of_positive_mean(&split.rest).map(|(mean, half_width)| (split.exact + mean, half_width))
 }
 
 /// What was found out about one matrix.
@@ -43,9 +48,9 @@ pub struct Known {
     smallest: Option<f64>,
     /// The whole spectrum, where it is known.
     spectrum: Vec<f64>,
-    /// tr A and its error.
+    /// tr A and the half-width of its interval.
     pub trace: Option<(f64, Option<f64>)>,
-    /// ‖A‖_F² and its error.
+    /// ‖A‖_F² and the half-width of its interval.
     pub frobenius_sq: Option<(f64, Option<f64>)>,
     /// Quadrature, one measure per probe.
     pub measures: Vec<Measure>,
@@ -94,7 +99,7 @@ impl Known {
 
     /// Adds ‖A‖_F² from estimates; `None` where these are too few for an error.
     pub fn norm(&mut self, square: &Split) {
-        self.frobenius_sq = whole(square).map(|(value, error)| (value, Some(error)));
+        self.frobenius_sq = whole_square(square).map(|(value, half_width)| (value, Some(half_width)));
     }
 
     /// Every estimate that what is known allows.
@@ -122,36 +127,44 @@ impl Known {
 
     /// λ1 over something, errors propagated.
     fn ratio(&self, name: &str, below: f64, relative: f64) -> Option<Row> {
-        let (first, residual, status) = *self.top.first().filter(|(value, ..)| *value > 0.0)?;
+        let (first, _, status) = *self.top.first().filter(|(value, ..)| *value > 0.0)?;
         if below <= 0.0 || !below.is_finite() {
             return None;
         }
         let value = first / below;
-        let row = Row::new(name, value).uncertainty(value * (residual / first).hypot(relative));
+        let row = Row::new(name, value).uncertainty(value * (self.doubt() / first).hypot(relative));
         Some(row.n(self.n as u64).status(status))
+    }
+
+    /// How far λ1 may be from its Ritz value: within the residual, and where the second is known to lie below it
+    /// within the residual's square over the gap (Kato and Temple).
+    fn doubt(&self) -> f64 {
+        let [(first, residual, _), rest @ ..] = self.top.as_slice() else { return 0.0 };
+        let gap = rest.first().map_or(0.0, |(second, residual, _)| first - (second + residual));
+        if gap > *residual { residual * residual / gap } else { *residual }
     }
 
     fn against_norm(&self, prefix: &str) -> Vec<Row> {
         let mut rows = Vec::new();
-        if let Some((square, error)) = self.frobenius_sq {
-            let relative = 0.5 * error.unwrap_or(0.0) / square;
+        if let Some((square, half_width)) = self.frobenius_sq {
+            let relative = 0.5 * half_width.unwrap_or(0.0) / square;
             rows.extend(self.ratio("condition/rms", (square / self.n as f64).sqrt(), relative));
             let largest =
                 self.top.first().zip(self.smallest).map(|(first, low)| first.0.abs().max(low.abs()));
             if let Some(largest) = largest.filter(|x| *x > 0.0) {
                 let row = Row::new("spectrum/stable_rank", square / largest.powi(2));
-                rows.push(row.uncertainty(error.unwrap_or(0.0) / largest.powi(2)).n(self.n as u64));
+                rows.push(row.uncertainty(half_width.unwrap_or(0.0) / largest.powi(2)).n(self.n as u64));
             }
         }
         if let Some((tenth, residual, status)) = self.top.get(9).filter(|(value, ..)| *value > 0.0) {
             let row = self.ratio("condition/top10", *tenth, residual / tenth);
             rows.extend(row.map(|row| if *status == Status::Ok { row } else { row.status(*status) }));
         }
-        if let (Some((trace, error)), "ggn") = (self.trace, prefix)
-            && let Some((first, residual, status)) = self.top.first().filter(|(value, ..)| *value > 0.0)
+        if let (Some((trace, half_width)), "ggn") = (self.trace, prefix)
+            && let Some((first, _, status)) = self.top.first().filter(|(value, ..)| *value > 0.0)
         {
             let value = trace / first;
-            let relative = (error.unwrap_or(0.0) / trace).hypot(residual / first);
+            let relative = (half_width.unwrap_or(0.0) / trace).hypot(self.doubt() / first);
             let row = Row::new("ggn/effective_rank", value).uncertainty((value * relative).abs());
             rows.push(row.n(self.n as u64).status(*status));
         }
@@ -164,16 +177,18 @@ impl Known {
         if count == 0 {
             return rows;
         }
-        let mean = |f: &dyn Fn(f64) -> f64, keep: &[usize]| {
-            keep.iter().map(|&i| self.measures[i].integral(f)).sum::<f64>() / keep.len() as f64
+        let of_probes = |f: fn(f64) -> f64| self.measures.iter().map(|m| m.integral(f)).collect::<Vec<f64>>();
+        let (sizes, negative) = (of_probes(f64::abs), of_probes(|x| (-x).max(0.0)));
+        let mean = |samples: &[f64], keep: &[usize]| {
+            keep.iter().map(|&i| samples[i]).sum::<f64>() / keep.len() as f64
         };
-        let (size, error) = stats::jackknife(count, |keep| mean(&f64::abs, keep));
-        rows.extend(self.ratio("condition/mean_abs", size, error.unwrap_or(0.0) / size));
+        // a whole spectrum is one measure, and exact
+        let (size, half_width) = interval::of_positive_mean(&sizes).unwrap_or((sizes[0], 0.0));
+        rows.extend(self.ratio("condition/mean_abs", size, half_width / size));
         if size > 0.0 {
-            let share = |keep: &[usize]| mean(&|x| (-x).max(0.0), keep) / mean(&f64::abs, keep);
-            let (value, error) = stats::jackknife(count, share);
-            let row = Row::new("spectrum/negative_mass", value).n(count as u64);
-            rows.push(row.uncertainty(error.unwrap_or(f64::NAN)));
+            let share = Jackknife::of(count, |keep| mean(&negative, keep) / mean(&sizes, keep));
+            let row = Row::new("spectrum/negative_mass", share.value).n(count as u64);
+            rows.push(row.uncertainty(share.half_width.unwrap_or(f64::NAN)));
         }
         let (low, high) = if self.spectrum.is_empty() { self.median_bounds() } else { self.median() };
         let row = self.ratio("condition/bulk", high, 0.0);

@@ -57,13 +57,13 @@ pub const QUANTITIES: &[Quantity] = &[
     Quantity {
         name: "{operator}/trace",
         unit: "nats",
-        about: "tr A by Hutch++; per block by Hutchinson (--trace)",
+        about: "tr A, whole and per block: exact on a Krylov basis, by random signs beyond (--trace)",
     },
-    Quantity { name: "{operator}/frobenius_sq", unit: "nats²", about: "‖A‖_F² by Hutch++ (--trace)" },
+    Quantity { name: "{operator}/frobenius_sq", unit: "nats²", about: "‖A‖_F², likewise (--trace)" },
     Quantity {
         name: "{operator}/diagonal_sq",
         unit: "nats²",
-        about: "Σ A_ii², from products of independent estimates of the diagonal (--trace)",
+        about: "Σ A_ii², from products of independent estimates of the diagonal, not below 0 (--trace)",
     },
     Quantity {
         name: "{operator}/density_node",
@@ -90,7 +90,7 @@ pub const QUANTITIES: &[Quantity] = &[
     Quantity {
         name: "{operator}/js_distance",
         unit: "",
-        about: "Jensen-Shannon distance (base 2) of two blocks' densities, each scaled by its largest |node|; scope \"A ~ B\"",
+        about: "Jensen-Shannon distance (base 2) of two blocks' densities, less its jackknife bias, each scaled by its largest |node|; scope \"A ~ B\"",
     },
     Quantity { name: "{operator}/js_mean", unit: "", about: "its mean over pairs of blocks" },
     Quantity { name: "condition/rms", unit: "", about: "λ1/√(‖A‖_F²/n)" },

@@ -6,14 +6,14 @@
 //! are what Adam handles and SGD does not. Here each density is scaled by its largest |node| and smoothed with
 //! a width of a hundredth of that before they are compared.
 //!
-//! Errors are one standard error over probes; of a quantile also the gap that the quadrature leaves: of a probe's
+//! Errors are 68% intervals over probes ([`crate::stats::interval`]); of a quantile also the gap that the quadrature leaves: of a probe's
 //! measure only as much is known as the Chebyshev-Markov-Stieltjes inequalities say (Golub and Meurant 2010, Matrices,
-//! Moments and Quadrature), that its mass up to a node lies between the weights before and up to it. High moments of a spectrum with outliers are skewed: intervals of
-//! theirs cover less than they say; `--trace` estimates the first two with the outliers taken out.
+//! Moments and Quadrature), that its mass up to a node lies between the weights before and up to it. `--trace` estimates the first two moments with the outliers taken out. A
+//! distance between two estimated curves is too large on average; the jackknife says by how much, and that is taken off.
 
 use crate::linalg::Measure;
 use crate::row::Row;
-use crate::stats;
+use crate::stats::interval::{self, Jackknife};
 
 /// Points of the curve.
 const POINTS: usize = 201;
@@ -38,16 +38,18 @@ pub fn rows(prefix: &str, measures: &[Measure], matvecs: usize) -> Vec<Row> {
     }
     for k in MOMENTS {
         let samples: Vec<f64> = measures.iter().map(|m| m.integral(|x| x.powi(k))).collect();
-        if let Some((mean, error)) = stats::mean_and_error(&samples) {
-            rows.push(Row::new(name("_moment"), mean).parameter(f64::from(k)).uncertainty(error).n(count));
+        if let Some((mean, half_width)) = interval::of_mean(&samples) {
+            rows.push(
+                Row::new(name("_moment"), mean).parameter(f64::from(k)).uncertainty(half_width).n(count),
+            );
         }
     }
     for level in LEVELS {
         let quantile = |keep: &[usize]| quantile(keep.iter().map(|&i| &measures[i]), level);
-        let (value, error) = stats::jackknife(measures.len(), quantile);
+        let Jackknife { value, half_width, .. } = Jackknife::of(measures.len(), quantile);
         let (least, most) = bracket(measures, level);
         let row = Row::new(name("_quantile"), value).parameter(level).n(count);
-        rows.push(row.uncertainty(error.unwrap_or(f64::NAN).hypot((value - least).max(most - value))));
+        rows.push(row.uncertainty(half_width.unwrap_or(f64::NAN).hypot((value - least).max(most - value))));
     }
     let (low, high) = range(measures);
     let width = WIDTH * (high - low).max(f64::MIN_POSITIVE);
@@ -55,8 +57,8 @@ pub fn rows(prefix: &str, measures: &[Measure], matvecs: usize) -> Vec<Row> {
     for i in 0..POINTS {
         let at = low - 3.0 * width + (high - low + 6.0 * width) * i as f64 / (POINTS - 1) as f64;
         let samples: Vec<f64> = measures.iter().map(|m| m.integral(|x| gauss(at - x, width))).collect();
-        if let Some((mean, error)) = stats::mean_and_error(&samples) {
-            rows.push(Row::new(name(""), mean).parameter(at).uncertainty(error).n(count));
+        if let Some((mean, half_width)) = interval::of_positive_mean(&samples) {
+            rows.push(Row::new(name(""), mean).parameter(at).uncertainty(half_width).n(count));
         }
     }
     rows
@@ -115,7 +117,7 @@ fn bracket(measures: &[Measure], level: f64) -> (f64, f64) {
     (crossing(1).unwrap_or(low), crossing(-1).unwrap_or(high))
 }
 
-/// The Jensen-Shannon distance of every pair of blocks and its mean, with jackknife errors over probes.
+/// The Jensen-Shannon distance of every pair of blocks and its mean, with 68% jackknife intervals over probes.
 pub fn distances(prefix: &str, densities: &[(&str, Vec<Measure>)]) -> Vec<Row> {
     if densities.len() < 2 {
         return vec![];
@@ -134,21 +136,21 @@ pub fn distances(prefix: &str, densities: &[(&str, Vec<Measure>)]) -> Vec<Row> {
         };
         jensen_shannon(&mean(a), &mean(b))
     };
+    let row = |name: &str, found: Jackknife| {
+        let unbiased = (found.value - found.bias).clamp(0.0, 1.0);
+        let row = Row::new(format!("{prefix}/{name}"), unbiased).n(count as u64);
+        row.uncertainty(found.half_width.unwrap_or(f64::NAN))
+    };
     let mut rows = Vec::new();
     let pairs: Vec<(usize, usize)> =
         (0..densities.len()).flat_map(|a| (a + 1..densities.len()).map(move |b| (a, b))).collect();
     for &(a, b) in &pairs {
-        let (value, error) = stats::jackknife(count, |keep| distance(a, b, keep));
-        let row = Row::new(format!("{prefix}/js_distance"), value).n(count as u64);
-        let row = row.uncertainty(error.unwrap_or(f64::NAN));
+        let row = row("js_distance", Jackknife::of(count, |keep| distance(a, b, keep)));
         rows.push(row.scope(format!("{} ~ {}", densities[a].0, densities[b].0)));
     }
-    let (value, error) = stats::jackknife(count, |keep| {
-        pairs.iter().map(|&(a, b)| distance(a, b, keep)).sum::<f64>() / pairs.len() as f64
-    });
-    rows.push(
-        Row::new(format!("{prefix}/js_mean"), value).uncertainty(error.unwrap_or(f64::NAN)).n(count as u64),
-    );
+    let mean =
+        |keep: &[usize]| pairs.iter().map(|&(a, b)| distance(a, b, keep)).sum::<f64>() / pairs.len() as f64;
+    rows.push(row("js_mean", Jackknife::of(count, mean)));
     rows
 }
 

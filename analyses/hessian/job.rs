@@ -2,7 +2,7 @@
 
 use crate::analysis::Options;
 use crate::error::{Error, Result};
-use crate::linalg::Request;
+use crate::linalg::{Request, trace};
 use crate::operator::{self, Curvature, Keep, Plan, Preconditioner, Scope};
 use crate::optim::clip_factor;
 use crate::snapshot::Snapshot;
@@ -177,6 +177,7 @@ impl Job {
     /// Where not even one vector at a time fits.
     pub fn plan(&self, snapshot: &Snapshot) -> Result<Plan> {
         let least = self.kinds.iter().map(|kind| self.wanted(*kind)).max().unwrap_or(0) + 5;
+        let least = if self.trace && !self.exact { least.max(trace::held(self.probes)) } else { least };
         let solver = self.request.max_matvecs + 1;
         let wish = if self.density { solver.max(self.group() * self.depth) } else { solver };
         let several = snapshot.plan(self.group(), least, wish);

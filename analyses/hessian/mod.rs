@@ -70,7 +70,9 @@ impl Analysis for Hessian {
 
     fn notes(&self) -> &'static str {
         "loss: mean cross-entropy over all targets, dropout off; uncertainty of an eigenvalue: recomputed \
-         residual norm; n: products spent; preconditioned: P^-1/2 H P^-1/2, P = diag(sqrt(v/(1-beta2^N)) + eps); \
+         residual norm; of what random probes estimate: half-width of a 68% interval, Student's t over probes (on the \
+         logarithm where all have one sign), the jackknife's for ratios, distances and quantiles, and those of \
+         quantiles with the quadrature's bracket; n: products spent; preconditioned: P^-1/2 H P^-1/2, P = diag(sqrt(v/(1-beta2^N)) + eps); \
          preconditioned-next: v with this batch's gradient added as the run would clip it, N+1; lambda: of P^-1/2 H \
          P^-1/2, of which an update of clipped gradients meets c times as much; margin: threshold_t/(c lambda1), c \
          frozen, like P; masked: without coordinates where sqrt(v_hat) < 10 eps"

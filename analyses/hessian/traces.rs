@@ -1,14 +1,14 @@
-//! Trace, Frobenius norm and diagonal as rows.
+//! Trace, Frobenius norm and diagonal as rows, with 68% intervals.
 
-use super::condition::{Known, whole};
+use super::condition::{Known, whole, whole_square};
 use crate::error::Result;
 use crate::linalg::{LinearOperator, trace};
 use crate::observer::Observer;
 use crate::operator::Scope;
 use crate::random::Random;
-use crate::row::Row;
+use crate::row::{Row, Status};
 use crate::snapshot::Snapshot;
-use crate::stats;
+use crate::stats::interval;
 
 /// Rows of one matrix; tells `known` the norm and the trace. On the whole model the trace of each parameter's
 /// block comes from the same products.
@@ -25,22 +25,28 @@ pub fn rows(
 ) -> Result<Vec<Row>> {
     let parameters = if scope.name == "all" { snapshot.config().parameters() } else { vec![] };
     let ranges: Vec<_> = parameters.iter().map(|p| p.range()).collect();
-    let samples = trace::hutchinson(matrix, probes, group, &ranges, random, observer)?;
-    let (sum, square, matvecs) = trace::hutch_plus_plus(matrix, probes, group, random, observer)?;
-    let row = |name: &str, estimate: Option<(f64, f64)>, n: usize| {
-        let (value, error) = estimate?;
-        Some(Row::new(format!("{prefix}/{name}"), value).uncertainty(error).n(n as u64))
+    let found = trace::traces(matrix, probes, group, &ranges, random, observer)?;
+    let products = found.matvecs as u64;
+    let row = |name: &str, (value, half_width): (f64, f64)| {
+        Row::new(format!("{prefix}/{name}"), value).uncertainty(half_width).n(products)
     };
-    known.trace = whole(&sum).map(|(value, error)| (value, Some(error)));
-    known.norm(&square);
+    // what cannot be negative is not said to be, and is not known to be there where its interval reaches 0
+    let positive = |name: &str, (value, half_width): (f64, f64)| {
+        let status = if half_width < value { Status::Ok } else { Status::Unresolved };
+        row(name, (value.max(0.0), half_width)).status(status)
+    };
+    // the Gauss-Newton matrix has no negative eigenvalue
+    let traced =
+        |estimate| if prefix == "ggn" { positive("trace", estimate) } else { row("trace", estimate) };
+    known.trace = whole(&found.trace).map(|(value, half_width)| (value, Some(half_width)));
+    known.norm(&found.frobenius_sq);
     let mut rows = Vec::new();
-    rows.extend(row("trace", whole(&sum), matvecs));
-    rows.extend(row("frobenius_sq", whole(&square), matvecs));
-    let pairs = &samples.diagonal_sq;
-    rows.extend(row("diagonal_sq", stats::mean_and_error(pairs), pairs.len()));
-    for (parameter, block) in parameters.iter().zip(&samples.blocks) {
+    rows.extend(whole(&found.trace).map(traced));
+    rows.extend(whole_square(&found.frobenius_sq).map(|square| row("frobenius_sq", square)));
+    rows.extend(interval::of_squared_mean(&found.diagonals).map(|square| positive("diagonal_sq", square)));
+    for (parameter, block) in parameters.iter().zip(&found.blocks) {
         let layer = parameter.layer().map(|layer| layer as u32);
-        let row = row("trace", stats::mean_and_error(block), block.len());
+        let row = whole(block).map(traced);
         rows.extend(row.map(|row| Row { layer, ..row.scope(parameter.name.as_str()) }));
     }
     Ok(rows)

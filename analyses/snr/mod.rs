@@ -9,8 +9,9 @@
 //! **Formulas.** tr Σ = Σ‖g_i − ḡ‖²/(B−1), ‖G‖² = ‖ḡ‖² − tr Σ/B. From optimizer state alone, with r = ‖m̂‖²/Σv̂
 //! (v̂ is Adam's own mean of g²) and c_t = (1−β1)(1+β1^t)/((1+β1)(1−β1^t)), φ of a training batch is (r−c_t)/(1−r).
 //!
-//! **Estimator and error.** Unbiased; one jackknife standard error over sequences. Numerator and denominator are
-//! estimated apart. Where ‖G‖² is not two standard errors above 0, the status is unresolved.
+//! **Estimator and error.** Unbiased, which lets ‖G‖² be negative; 68% jackknife intervals over sequences
+//! ([`crate::stats::noise`]). Numerator and denominator are estimated apart. Where ‖G‖² is not twice the half-width of
+//! its interval above 0, the status is unresolved, and B, whose interval would have no end, has none.
 //!
 //! **Cost.** The gradient of the batch and some 40 % of it more: the moments ‖g_i‖² and g_i·ḡ follow from each
 //! layer's inputs and output gradients, without the gradients g_i (Goodfellow 2015, arXiv 1510.01799), and the same
@@ -125,9 +126,9 @@ impl Analysis for Snr {
     }
 
     fn notes(&self) -> &'static str {
-        "samples are sequences, each with its mean loss over tokens; uncertainty: one jackknife standard error over \
-         samples; unresolved: the squared mean gradient is not two standard errors above 0; a tied embedding is \
-         counted once, its gradient the sum of both uses; phi_momentum is per training batch, others per sequence; \
+        "samples are sequences, each with its mean loss over tokens; uncertainty: half-width of a 68% interval, \
+         jackknife over samples with Student's t; unresolved: the squared mean gradient is not twice its uncertainty \
+         above 0, and a noise scale has none then; a tied embedding is counted once, its gradient the sum of both uses; phi_momentum is per training batch, others per sequence; \
          n: samples"
     }
 
@@ -177,8 +178,13 @@ impl Analysis for Snr {
             );
         }
         if !options.is_on("no-curvature") {
+            let n = snapshot.config().num_parameters();
             let curved = curved(snapshot, curvature, observer)?;
-            rows.extend(curved.noise(1.0).iter().map(self::curvature));
+            let phi = sequences
+                .within(std::slice::from_ref(&(0..n)))
+                .noise(1.0)
+                .map_or(0.0, |noise| noise.phi.value);
+            rows.extend(curved.noise_in_metric(phi).iter().map(self::curvature));
         }
         Ok(snapshot.stamp(self.name(), rows))
     }

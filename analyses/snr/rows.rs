@@ -7,7 +7,7 @@ use crate::stats::noise::{Estimate, Noise, phi_from_momentum};
 use crate::values::Values;
 
 fn row(quantity: &'static str, estimate: Estimate, noise: &Noise, resolved: bool) -> Row {
-    let row = Row::new(quantity, estimate.value).uncertainty(estimate.error.unwrap_or(f64::NAN));
+    let row = Row::new(quantity, estimate.value).uncertainty(estimate.half_width.unwrap_or(f64::NAN));
     row.n(noise.samples as u64).status(if resolved { Status::Ok } else { Status::Unresolved })
 }
 

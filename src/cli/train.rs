@@ -21,7 +21,6 @@ use crate::optim::Hyperparameters;
 use crate::report::with_uncertainty;
 use crate::run;
 use crate::schedule::WarmupCosine;
-use crate::stats;
 use crate::takes::Takes;
 use crate::track::Tracker;
 use crate::train::{Ended, RunFolder, Saves, StepLog, TrainConfig, Trainer, check};
@@ -189,11 +188,11 @@ impl Train {
         terminal.finish();
         let lines = StepLog::read(&folder.join("steps.jsonl"))?;
         if let Some(line) = lines.iter().rev().find(|line| line.val_loss.is_some()) {
-            // a 95% interval over sequences
-            let factor = stats::student_factor(self.eval_sequences.max(2), 0.95);
-            let half = line.val_loss_se.map(|se| factor * se);
-            let text = with_uncertainty(line.val_loss.unwrap_or(f64::NAN), half);
-            terminal.say(&format!("validation loss {text} after {} updates (95% over sequences)", line.step));
+            let text = with_uncertainty(line.val_loss.unwrap_or(f64::NAN), line.val_loss_half_width());
+            terminal.say(&format!(
+                "validation loss {text} after {} updates (68% interval over sequences)",
+                line.step
+            ));
         }
         match ended {
             Ended::Finished => {

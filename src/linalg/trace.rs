@@ -1,76 +1,34 @@
-//! Traces, Frobenius norms and diagonals from products with random signs.
+//! Trace, Frobenius norm and diagonal of a matrix from its products with a Krylov basis and with random signs.
 //!
-//! **What.** With z of independent signs and y = A z: E zᵀy = tr A, E ‖y‖² = ‖A‖_F², and z∘y has mean diag A,
-//! so its sum over a block's coordinates estimates the block's trace. Hutch++ first removes the part of A that
-//! a sketch of its range catches, whose trace and norm are exact, and estimates only the rest: ‖A‖_F² =
-//! ‖A Q‖_F² + ‖A (I − QQᵀ)‖_F².
+//! **What.** A block Krylov basis Q from a random start catches the eigenvalues that stand out; what A does on its span
+//! is known exactly from the products that made it. The rest R = (I − QQᵀ) A (I − QQᵀ) is estimated with vectors z of
+//! independent signs: z∘(R z) has mean diag R, so its sum is an estimate of tr R and its sum over a block's
+//! coordinates one of that block's share; and ‖A‖_F² = ‖A Q‖_F² + E ‖A (I − QQᵀ) z‖². With d = diag A of several
+//! probes, Σ A_ii² is estimated without bias from the products of different ones.
 //!
-//! **Error.** One standard error over probes. Hutchinson's trace has variance 2(‖A‖_F² − Σ A_ii²) per probe, and
-//! is exact for a diagonal matrix. Where a few eigenvalues carry the norm, ‖A z‖² is skewed and intervals from
-//! ten probes cover less than they say (87% for 95%); without what the sketch catches it is not.
+//! **Error.** What remains to be estimated has no outliers, so that ten probes make a fair interval: a plain ‖A z‖² is
+//! dominated by the few largest eigenvalues and skewed like χ² with as many degrees of freedom. A probe's variance is
+//! 2(‖R‖_F² − Σ R_ii²) for the trace, Σ over a block's coordinates i and all j ≠ i of R_ij² for its share.
 //!
-//! References: Hutchinson 1990; Meyer, Musco, Musco and Woodruff 2021, Hutch++, arXiv 2010.09649.
+//! **Cost.** 4·count products: half of them make the basis, half are probes.
+//!
+//! References: Hutchinson 1990; Meyer, Musco, Musco and Woodruff 2021, Hutch++, arXiv 2010.09649 (the split in an exact
+//! and an estimated part); Chen and Hallman 2022, Krylov-Aware Stochastic Trace Estimation, arXiv 2205.01736 (the basis).
 
 use std::ops::Range;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 
 use super::operator::{LinearOperator, Products};
 use super::{dense, panel, probes};
 use crate::error::Result;
 use crate::observer::Observer;
 use crate::random::Random;
+use crate::values::Values;
 use crate::vectors::Vectors;
 
-/// What each probe saw.
-#[derive(Debug, Clone, Default)]
-pub struct Samples {
-    /// Per range: Σ z_i (A z)_i over its coordinates.
-    pub blocks: Vec<Vec<f64>>,
-    /// Between pairs of probes 2i and 2i+1: Σ_j d_j d′_j of their diagonal estimates d and d′, whose mean is
-    /// Σ A_jj².
-    pub diagonal_sq: Vec<f64>,
-}
-
-/// `count` probes, `group` at a time; block sums over `ranges`.
-///
-/// # Errors
-/// Where a product fails or the observer was told to stop.
-pub fn hutchinson(
-    operator: &dyn LinearOperator,
-    count: usize,
-    group: usize,
-    ranges: &[Range<usize>],
-    random: &mut Random,
-    observer: &dyn Observer,
-) -> Result<Samples> {
-    let (n, products) = (operator.n(), Products::new(operator));
-    let mut samples = Samples { blocks: vec![vec![]; ranges.len()], ..Samples::default() };
-    let mut last: Option<Vec<f64>> = None;
-    for start in (0..count).step_by(group.max(1)) {
-        observer.check()?;
-        observer.progress(start as u64, count as u64, "trace probes");
-        let mut z = Vectors::zeros(0, n, operator.dtype());
-        for _ in 0..group.max(1).min(count - start) {
-            z.append(&probes::rademacher(1, n, operator.dtype(), random));
-        }
-        let y = products.of(&z)?;
-        for i in 0..z.k() {
-            let y = y.row(i);
-            let diagonal: Vec<f64> = z.row(i).iter().zip(&y).map(|(z, y)| z * y).collect();
-            for (range, block) in ranges.iter().zip(&mut samples.blocks) {
-                block.push(diagonal[range.clone()].iter().sum());
-            }
-            match last.take() {
-                None => last = Some(diagonal),
-                Some(other) => {
-                    samples.diagonal_sq.push(other.iter().zip(&diagonal).map(|(a, b)| a * b).sum())
-                }
-            }
-        }
-    }
-    Ok(samples)
-}
+/// Blocks that make up the basis: a power of the matrix each, which is enough to find what stands out.
+const BLOCKS: usize = 5;
 
 /// A number of which a part is exact.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,66 +39,195 @@ pub struct Split {
     pub rest: Vec<f64>,
 }
 
-/// Hutch++ with `count` probes for the sketch and as many for the rest: (trace, ‖A‖_F², products spent).
+/// What basis and probes say of a matrix.
+#[derive(Debug, Clone)]
+pub struct Traces {
+    /// tr A.
+    pub trace: Split,
+    /// ‖A‖_F².
+    pub frobenius_sq: Split,
+    /// Per range Σ A_ii over its coordinates.
+    pub blocks: Vec<Split>,
+    /// d·d′ of the probes' estimates of diag A.
+    pub diagonals: Array2<f64>,
+    /// Products spent.
+    pub matvecs: usize,
+}
+
+/// Vectors of length n that [`traces`] with `count` holds beside a product.
+pub const fn held(count: usize) -> usize {
+    4 * count + 2
+}
+
+/// Of 2·`count` vectors in the basis and as many probes, `group` products at a time; block sums over `ranges`.
 ///
 /// # Errors
 /// Where a product or LAPACK fails or the observer was told to stop.
-pub fn hutch_plus_plus(
+pub fn traces(
     operator: &dyn LinearOperator,
     count: usize,
     group: usize,
+    ranges: &[Range<usize>],
     random: &mut Random,
     observer: &dyn Observer,
-) -> Result<(Split, Split, usize)> {
+) -> Result<Traces> {
     let (n, products) = (operator.n(), Products::new(operator));
-    let count = count.min(n);
-    let apply = |x: &Vectors, purpose: &str| -> Result<Vectors> {
+    let (wanted, group) = ((2 * count).min(n), group.max(1));
+    let apply = |x: &Vectors, done: usize| -> Result<Vectors> {
         let mut out = Vectors::zeros(0, n, x.dtype());
-        for start in (0..x.k()).step_by(group.max(1)) {
+        for start in (0..x.k()).step_by(group) {
             observer.check()?;
-            observer.progress(start as u64, x.k() as u64, purpose);
-            out.append(&products.of(&x.slice(start..x.k().min(start + group.max(1))))?);
+            observer.progress((done + start) as u64, 2 * wanted as u64, "products for trace and norm");
+            out.append(&products.of(&x.slice(start..x.k().min(start + group)))?);
         }
         Ok(out)
     };
-    let sketch = apply(&probes::sphere(count, n, operator.dtype(), random), "sketch of the range")?;
-    let q = orthonormal(sketch)?;
-    let image = apply(&q, "trace on the sketch")?;
-    let (exact, exact_sq) =
-        (panel::gram(&q, &image).diag().sum(), panel::norms(&image).iter().map(|x| x * x).sum());
-    drop(image);
-    let mut z = probes::rademacher(count, n, operator.dtype(), random);
-    let c = panel::gram(&q, &z);
-    panel::subtract(&mut z, &q, &c);
-    let y = apply(&z, "trace of the rest")?;
-    let (mut rest, mut rest_sq) =
-        (panel::gram(&z, &y).diag().to_vec(), panel::norms(&y).iter().map(|x| x * x).collect::<Vec<_>>());
-    if q.k() == n {
-        // where the sketch is the whole space nothing is left but rounding
-        (rest, rest_sq) = (vec![0.0; count], vec![0.0; count]);
+    let basis = Basis::new(operator, wanted, apply, random)?;
+    let q = &basis.q;
+    let mut traces = Traces {
+        trace: Split { exact: basis.t.diag().sum(), rest: vec![] },
+        frobenius_sq: Split { exact: basis.norm_sq, rest: vec![] },
+        blocks: vec![Split::default(); ranges.len()],
+        diagonals: Array2::zeros((0, 0)),
+        matvecs: 0,
+    };
+    for (range, block) in ranges.iter().zip(&mut traces.blocks) {
+        block.exact = basis.diagonal[range.clone()].iter().sum();
     }
-    Ok((Split { exact, rest }, Split { exact: exact_sq, rest: rest_sq }, products.spent()))
+    let whole = q.k() == n;
+    if whole {
+        traces.matvecs = products.spent();
+        // nothing is left but rounding
+        let none = |split: &mut Split| split.rest = vec![0.0; wanted.max(2)];
+        none(&mut traces.trace);
+        none(&mut traces.frobenius_sq);
+        traces.blocks.iter_mut().for_each(none);
+        let square: f64 = basis.diagonal.iter().map(|d| d * d).sum();
+        traces.diagonals = Array2::from_elem((wanted.max(4), wanted.max(4)), square);
+        return Ok(traces);
+    }
+    let mut diagonals = Vectors::with_capacity(wanted, n, operator.dtype());
+    for start in (0..wanted).step_by(group) {
+        // one by one, so that the probes do not depend on the group
+        let mut z = Vectors::zeros(0, n, operator.dtype());
+        for _ in start..wanted.min(start + group) {
+            z.append(&probes::rademacher(1, n, operator.dtype(), random));
+        }
+        let mut outside = z.clone();
+        project(&mut outside, q);
+        let mut y = apply(&outside, q.k() + start)?;
+        drop(outside);
+        traces.frobenius_sq.rest.extend(panel::norms(&y).iter().map(|norm| norm * norm));
+        project(&mut y, q);
+        for i in 0..z.k() {
+            let rest: Vec<f64> = z.row(i).iter().zip(y.row(i)).map(|(z, y)| z * y).collect();
+            traces.trace.rest.push(rest.iter().sum());
+            for (range, block) in ranges.iter().zip(&mut traces.blocks) {
+                block.rest.push(rest[range.clone()].iter().sum());
+            }
+            let estimate = rest.iter().zip(&basis.diagonal).map(|(rest, exact)| rest + exact).collect();
+            diagonals.append(&Vectors::new(Values::F64(estimate).cast(operator.dtype()), n));
+        }
+    }
+    traces.diagonals = panel::gram(&diagonals, &diagonals);
+    traces.matvecs = products.spent();
+    Ok(traces)
 }
 
-/// An orthonormal basis of the span, directions at the rounding level left out.
-fn orthonormal(mut x: Vectors) -> Result<Vectors> {
-    // to lengths near 1 before squares are formed; what is 0 is left out below
-    let longest = panel::norms(&x).into_iter().fold(0.0f64, f64::max);
-    if longest == 0.0 {
-        return Ok(Vectors::zeros(0, x.n(), x.dtype()));
+/// x − QQᵀx.
+fn project(x: &mut Vectors, q: &Vectors) {
+    let inside = panel::gram(q, x);
+    panel::subtract(x, q, &inside);
+}
+
+/// An orthonormal basis Q and what A does on it.
+struct Basis {
+    /// (k, n).
+    q: Vectors,
+    /// QᵀAQ.
+    t: Array2<f64>,
+    /// ‖A Q‖_F².
+    norm_sq: f64,
+    /// The diagonal of A − (I − QQᵀ) A (I − QQᵀ).
+    diagonal: Vec<f64>,
+}
+
+impl Basis {
+    /// The block Krylov basis of `wanted` vectors, fewer where the matrix has no more to give.
+    fn new(
+        operator: &dyn LinearOperator,
+        wanted: usize,
+        apply: impl Fn(&Vectors, usize) -> Result<Vectors>,
+        random: &mut Random,
+    ) -> Result<Self> {
+        let n = operator.n();
+        let size = wanted.div_ceil(BLOCKS).max(1);
+        let mut q = Vectors::with_capacity(wanted, n, operator.dtype());
+        let mut t = Array2::<f64>::zeros((wanted, wanted));
+        let (mut norm_sq, mut diagonal) = (0.0, vec![0.0; n]);
+        let mut block = probes::sphere(size.min(wanted), n, operator.dtype(), random);
+        while q.k() < wanted {
+            block.truncate(wanted - q.k());
+            let x = beyond(block, &q)?;
+            if x.k() == 0 {
+                break;
+            }
+            let (done, here) = (q.k(), x.k());
+            let w = apply(&x, done)?;
+            norm_sq += panel::norms(&w).iter().map(|norm| norm * norm).sum::<f64>();
+            add_products(&mut diagonal, 2.0, &x, &w);
+            q.append(&x);
+            let c = panel::gram(&q, &w);
+            t.slice_mut(s![..done + here, done..done + here]).assign(&c);
+            t.slice_mut(s![done..done + here, ..done + here]).assign(&c.t());
+            block = w;
+        }
+        let k = q.k();
+        let t = t.slice(s![..k, ..k]).to_owned();
+        for start in (0..k).step_by(size) {
+            let end = k.min(start + size);
+            let turned = panel::combine(&q, t.slice(s![.., start..end]));
+            add_products(&mut diagonal, -1.0, &q.slice(start..end), &turned);
+        }
+        Ok(Basis { q, t, norm_sq, diagonal })
     }
-    let factors = vec![1.0 / longest; x.k()];
-    panel::scale_rows(&mut x, &factors);
+}
+
+/// sum += factor · Σ_j x_j∘w_j.
+fn add_products(sum: &mut [f64], factor: f64, x: &Vectors, w: &Vectors) {
+    for j in 0..x.k() {
+        sum.iter_mut().zip(x.row(j).iter().zip(w.row(j))).for_each(|(sum, (x, w))| *sum += factor * x * w);
+    }
+}
+
+/// An orthonormal basis of what `x` adds to the span of the orthonormal `q`. Directions are compared with the vectors
+/// they are from, so that the size of the matrix does not matter.
+fn beyond(mut x: Vectors, q: &Vectors) -> Result<Vectors> {
+    let floor = 100.0 * x.dtype().epsilon();
     for _ in 0..2 {
+        x = normalised(x, 0.0);
+        project(&mut x, q);
+        x = normalised(x, floor);
+        if x.k() == 0 {
+            return Ok(x);
+        }
         let (values, vectors) = dense::eigh(&panel::gram(&x, &x))?;
         let largest = values.iter().fold(0.0f64, |m, v| m.max(*v));
-        let floor = largest * x.dtype().epsilon() * 10.0;
-        let keep: Vec<usize> = (0..values.len()).filter(|&i| values[i] > floor).collect();
-        let scale = keep.iter().map(|&i| 1.0 / values[i].sqrt()).collect::<Vec<_>>();
-        let s: Array2<f64> = vectors.select(Axis(1), &keep) * &ndarray::Array1::from(scale);
-        panel::rotate(&mut x, s.view());
+        let keep: Vec<usize> = (0..values.len()).filter(|&i| values[i] > floor * largest).collect();
+        let scale: ndarray::Array1<f64> = keep.iter().map(|&i| 1.0 / values[i].sqrt()).collect();
+        panel::rotate(&mut x, (vectors.select(Axis(1), &keep) * &scale).view());
     }
     Ok(x)
+}
+
+/// The vectors longer than `floor`, of length 1.
+fn normalised(mut x: Vectors, floor: f64) -> Vectors {
+    let norms = panel::norms(&x);
+    let keep: Vec<usize> = (0..x.k()).filter(|&i| norms[i] > floor).collect();
+    let mut s = Array2::zeros((x.k(), keep.len()));
+    keep.iter().enumerate().for_each(|(to, &from)| s[[from, to]] = 1.0 / norms[from]);
+    panel::rotate(&mut x, s.view());
+    x
 }
 
 #[cfg(test)]
@@ -150,46 +237,119 @@ mod tests {
     use crate::linalg::operator::DenseOperator;
     use crate::observer::Silent;
     use crate::random;
-    use crate::stats;
+    use crate::stats::interval;
+    use crate::values::DType;
 
-    #[test]
-    fn a_diagonal_matrix_has_no_error() {
-        let matrix = Array2::from_diag(&ndarray::Array1::from(vec![1.0, -2.0, 5.0, 0.5]));
-        let operator = DenseOperator { matrix };
-        let random = &mut random::stream(1, 0, "trace");
-        let samples = hutchinson(&operator, 4, 3, &[0..2, 0..4], random, &Silent).expect("finite");
-        assert!(samples.blocks[1].iter().all(|t| (t - 4.5).abs() < 1e-14));
-        assert!(samples.blocks[0].iter().all(|t| (t + 1.0).abs() < 1e-14));
-        assert!(samples.diagonal_sq.iter().all(|t| (t - 30.25).abs() < 1e-13));
+    /// A dense matrix that computes in f32.
+    struct Single(DenseOperator);
+
+    impl LinearOperator for Single {
+        fn n(&self) -> usize {
+            self.0.n()
+        }
+
+        fn dtype(&self) -> DType {
+            DType::F32
+        }
+
+        fn apply(&self, x: &Vectors) -> Result<Vectors> {
+            let wide = Vectors::new(x.values().clone().cast(DType::F64), x.n());
+            let y = self.0.apply(&wide)?;
+            Ok(Vectors::new(y.into_values().cast(DType::F32), x.n()))
+        }
+    }
+
+    fn whole(split: &Split) -> (f64, f64) {
+        let (mean, half_width) = interval::of_mean(&split.rest).expect("several");
+        (split.exact + mean, half_width)
+    }
+
+    fn estimate(operator: &dyn LinearOperator, count: usize, ranges: &[Range<usize>], seed: u64) -> Traces {
+        let random = &mut random::stream(seed, 0, "trace");
+        traces(operator, count, 8, ranges, random, &Silent).expect("finite")
+    }
+
+    /// A few outliers over a bulk around 0.
+    fn spectrum() -> Vec<f64> {
+        (0..120).map(|i| if i < 6 { 50.0 / (i + 1) as f64 } else { 0.05 * (i as f64).sin() }).collect()
     }
 
     #[test]
-    fn estimates_are_within_their_errors_and_the_sketch_helps() {
-        let spectrum: Vec<f64> = (0..120).map(|i| if i < 6 { 50.0 / (i + 1) as f64 } else { 0.05 }).collect();
-        let operator = with_spectrum(&spectrum, 4);
-        let trace: f64 = spectrum.iter().sum();
-        let random = &mut random::stream(3, 0, "trace");
-        let samples = hutchinson(&operator, 60, 8, &[0..120], random, &Silent).expect("finite");
-        let (plain, plain_error) = stats::mean_and_error(&samples.blocks[0]).expect("many");
-        assert!((plain - trace).abs() < 4.0 * plain_error);
-        let (sum, square, matvecs) = hutch_plus_plus(&operator, 20, 8, random, &Silent).expect("finite");
-        let estimate = |split: &Split| {
-            let (mean, error) = stats::mean_and_error(&split.rest).expect("many");
-            (split.exact + mean, error)
-        };
-        let ((mean, error), (norm, norm_error)) = (estimate(&sum), estimate(&square));
-        assert!(matvecs <= 60 && error < plain_error / 20.0, "{error} {plain_error}");
-        assert!((mean - trace).abs() < 4.0 * error + 1e-9);
-        let truth: f64 = spectrum.iter().map(|x| x * x).sum();
-        assert!((norm - truth).abs() < 4.0 * norm_error + 1e-9 * truth, "{norm} {truth}");
+    fn outliers_are_exact_and_the_rest_is_as_uncertain_as_it_says_in_both_precisions() {
+        let spectrum = spectrum();
+        let dense = with_spectrum(&spectrum, 4);
+        let (trace, norm) = (spectrum.iter().sum::<f64>(), spectrum.iter().map(|x| x * x).sum::<f64>());
+        let single = Single(DenseOperator { matrix: dense.matrix.clone() });
+        for operator in [&dense as &dyn LinearOperator, &single] {
+            let found = estimate(operator, 10, &[], 3);
+            assert_eq!(found.matvecs, 40);
+            let rounding = operator.dtype().epsilon() * 10.0;
+            let ((sum, error), (square, square_error)) = (whole(&found.trace), whole(&found.frobenius_sq));
+            assert!((sum - trace).abs() < 4.0 * error + rounding * trace, "{sum} ± {error}: {trace}");
+            assert!(
+                (square - norm).abs() < 4.0 * square_error + rounding * norm,
+                "{square} ± {square_error}"
+            );
+            // without the basis a probe's deviation is √2·‖A‖ for the trace, and √(2 Σ λ⁴) for the norm
+            let plain = (2.0 * norm / 40.0).sqrt();
+            assert!(error < plain / 50.0, "{error} {plain}");
+            let plain = (2.0 * spectrum.iter().map(|x| x.powi(4)).sum::<f64>() / 40.0).sqrt();
+            assert!(square_error < plain / 1000.0, "{square_error} {plain}");
+        }
     }
 
     #[test]
-    fn a_matrix_smaller_than_the_sketch_is_traced_exactly() {
-        let operator = with_spectrum(&[3.0, -1.0, 2.0], 7);
-        let random = &mut random::stream(3, 0, "trace");
-        let (sum, square, _) = hutch_plus_plus(&operator, 20, 8, random, &Silent).expect("finite");
-        assert!((sum.exact - 4.0).abs() < 1e-12 && sum.rest.iter().all(|r| *r == 0.0));
-        assert!((square.exact - 14.0).abs() < 1e-12 && square.rest.iter().all(|r| *r == 0.0));
+    fn blocks_add_up_to_the_trace_and_a_diagonal_matrix_has_no_error() {
+        let operator = with_spectrum(&spectrum(), 4);
+        let found = estimate(&operator, 4, &[0..50, 50..120], 1);
+        let sums = |i: usize| found.blocks.iter().map(|block| block.rest[i]).sum::<f64>();
+        assert!((0..8).all(|i| (sums(i) - found.trace.rest[i]).abs() < 1e-12));
+        let exact: f64 = found.blocks.iter().map(|block| block.exact).sum();
+        assert!((exact - found.trace.exact).abs() < 1e-9);
+
+        let diagonal: Vec<f64> = (0..60).map(|i| (i as f64 - 20.0) / 7.0).collect();
+        let operator = DenseOperator { matrix: Array2::from_diag(&ndarray::Array1::from(diagonal.clone())) };
+        let found = estimate(&operator, 3, &[0..20, 20..60], 1);
+        let truth: f64 = diagonal[..20].iter().sum();
+        let (block, half_width) = whole(&found.blocks[0]);
+        // the basis turns the rest, so it is no longer diagonal; its probes still hold the truth
+        assert!((block - truth).abs() <= 4.0 * half_width, "{block} ± {half_width}: {truth}");
+    }
+
+    #[test]
+    fn squares_of_the_diagonal_are_unbiased_and_their_interval_holds() {
+        let operator = with_spectrum(&spectrum(), 4);
+        let truth: f64 = operator.matrix.diag().iter().map(|d| d * d).sum();
+        let found: Vec<(f64, f64)> = (0..200)
+            .map(|seed| {
+                interval::of_squared_mean(&estimate(&operator, 4, &[], seed).diagonals).expect("eight")
+            })
+            .collect();
+        let covered = found.iter().filter(|(value, width)| (value - truth).abs() <= *width).count();
+        assert!((116..=156).contains(&covered), "{covered} of 200");
+        let mean = found.iter().map(|(value, _)| value).sum::<f64>() / 200.0;
+        let typical = found.iter().map(|(_, width)| width).sum::<f64>() / 200.0;
+        assert!((mean - truth).abs() < 4.0 * typical / 200f64.sqrt(), "{mean} {truth} {typical}");
+    }
+
+    #[test]
+    fn what_the_basis_holds_whole_is_exact_and_scale_does_not_matter() {
+        let small = with_spectrum(&[3.0, -1.0, 2.0], 7);
+        let found = estimate(&small, 20, &[0..1, 1..3], 3);
+        assert!((found.trace.exact - 4.0).abs() < 1e-12 && found.trace.rest.iter().all(|r| *r == 0.0));
+        assert!((found.frobenius_sq.exact - 14.0).abs() < 1e-12);
+        let diagonal = small.matrix.diag();
+        assert!((found.blocks[0].exact - diagonal[0]).abs() < 1e-12);
+        let square = interval::of_squared_mean(&found.diagonals).expect("enough");
+        assert!((square.0 - diagonal.dot(&diagonal)).abs() < 1e-12 && square.1 == 0.0);
+
+        // two directions in a space of 100: the basis ends there
+        let rank2: Vec<f64> = (0..100).map(|i| if i < 2 { 1.0 + i as f64 } else { 0.0 }).collect();
+        for scale in [1e-30, 1.0, 1e30] {
+            let operator = with_spectrum(&rank2.iter().map(|x| scale * x).collect::<Vec<_>>(), 2);
+            let found = estimate(&operator, 10, &[], 5);
+            let (trace, width) = whole(&found.trace);
+            assert!((trace / (3.0 * scale) - 1.0).abs() < 1e-12 && width <= 1e-9 * scale, "{trace} {width}");
+        }
     }
 }

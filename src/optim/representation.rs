@@ -4,8 +4,8 @@
 //! before the update and X the layer's true inputs; with the alignments α_ΔW = ‖ΔW X‖/(‖ΔW‖‖X‖) and α_W, so
 //! that it is (α_ΔW/α_W)·‖ΔW‖/‖W‖. Biases are left out.
 //!
-//! **Estimator and error.** Sums over R sampled tokens; the standard error is that of a ratio of means
-//! (delta method), with the correction for sampling from finitely many tokens: 0 when all are taken.
+//! **Estimator and error.** Sums over R sampled tokens; the 68% interval is that of a ratio of means
+//! (delta method, Student's t), with the correction for sampling from finitely many tokens: 0 when all are taken.
 //!
 //! **Cost.** 4·R·n flops for R tokens and n weights.
 //!
@@ -20,6 +20,7 @@ use super::real::{LANES, Real, fold, lanes2};
 use super::tracked::rebuild_block;
 use super::{Hyperparameters, UpdateStatistics};
 use crate::simd;
+use crate::stats::interval;
 use crate::values::Values;
 
 /// Neurons a thread takes at a time.
@@ -32,8 +33,8 @@ const TOKENS: usize = 32;
 pub struct RepresentationChange {
     /// ‖ΔW X‖/‖W X‖.
     pub relative: f64,
-    /// Its standard error over tokens; `None` for one token.
-    pub error: Option<f64>,
+    /// The half-width of its 68% interval over tokens; `None` for one token.
+    pub half_width: Option<f64>,
     /// ‖ΔW X‖/(‖ΔW‖‖X‖).
     pub alpha_update: f64,
     /// ‖W X‖/(‖W‖‖X‖).
@@ -80,14 +81,15 @@ pub fn representation_change(
         return None;
     }
     let r = squares.len() as f64;
-    let error = (squares.len() > 1).then(|| {
+    let half_width = (squares.len() > 1).then(|| {
         let spread = squares.iter().map(|s| (s.update - ratio * s.weight).powi(2)).sum::<f64>() / (r - 1.0);
         let finite = (1.0 - r / tokens as f64).max(0.0);
-        (spread * finite / r).sqrt() / (weight / r) / (2.0 * ratio.sqrt())
+        let error = (spread * finite / r).sqrt() / (weight / r) / (2.0 * ratio.sqrt());
+        interval::factor(squares.len()) * error
     });
     Some(RepresentationChange {
         relative: ratio.sqrt(),
-        error,
+        half_width,
         alpha_update: (update / (change * inputs)).sqrt(),
         alpha_weight: (weight / (before * inputs)).sqrt(),
     })

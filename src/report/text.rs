@@ -20,7 +20,10 @@ pub const COLUMNS: [(&str, &str); 16] = [
     ("probe", "random probe from 0, where that applies"),
     ("parameter", "the quantile level, the damping, whatever the quantity's definition takes"),
     ("value", "the number; null only when the status is nonfinite"),
-    ("uncertainty", "of the computation: residual, or one standard error over probes; unit of the value"),
+    (
+        "uncertainty",
+        "of the computation: residual, or half-width of a 68% interval over probes or samples; unit of the value",
+    ),
     ("sampling_error", "one standard error over batches; unit of the value"),
     ("n", "sample size: products, probes, sequences or coordinates"),
     ("status", "ok, unconverged, unresolved (the data cannot tell), nonfinite"),

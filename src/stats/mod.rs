@@ -1,6 +1,7 @@
 //! Estimates with their errors, and what theory expects of Adam.
 
 pub mod histogram;
+pub mod interval;
 pub mod momentum;
 pub mod radam;
 
@@ -21,23 +22,6 @@ pub fn mean_and_error(samples: &[f64]) -> Option<(f64, f64)> {
     Some((mean, (variance / n).sqrt()))
 }
 
-/// (f of all, its standard error by the jackknife): f is given the positions of the samples to use, all `n`
-/// or all but one. The error is `None` for fewer than two.
-///
-/// Reference: Efron and Stein 1981, The Jackknife Estimate of Variance.
-pub fn jackknife(n: usize, f: impl Fn(&[usize]) -> f64) -> (f64, Option<f64>) {
-    let all: Vec<usize> = (0..n).collect();
-    let value = f(&all);
-    if n < 2 {
-        return (value, None);
-    }
-    let without = |out: usize| f(&all.iter().copied().filter(|i| *i != out).collect::<Vec<_>>());
-    let partial: Vec<f64> = (0..n).map(without).collect();
-    let mean = partial.iter().sum::<f64>() / n as f64;
-    let spread: f64 = partial.iter().map(|x| (x - mean).powi(2)).sum();
-    (value, Some((spread * (n - 1) as f64 / n as f64).sqrt()))
-}
-
 /// Half the width of the interval that covers the mean of `n` normal samples with probability `level`, in
 /// standard errors: Student's t with n−1 degrees of freedom.
 ///
@@ -51,15 +35,6 @@ pub fn student_factor(n: usize, level: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_jackknife_of_a_mean_is_its_standard_error() {
-        let samples = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0];
-        let mean = |keep: &[usize]| keep.iter().map(|&i| samples[i]).sum::<f64>() / keep.len() as f64;
-        let (value, error) = jackknife(samples.len(), mean);
-        let (exact, exact_error) = mean_and_error(&samples).expect("eight");
-        assert!((value - exact).abs() < 1e-15 && (error.expect("eight") - exact_error).abs() < 1e-15);
-    }
 
     #[test]
     fn means_errors_and_intervals_are_the_textbooks() {

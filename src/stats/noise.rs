@@ -3,12 +3,17 @@
 //! For samples g_1 … g_n with mean ḡ, all of one distribution with mean G and covariance Σ,
 //! tr Σ = Σ‖g_i − ḡ‖²/(n−1) and ‖G‖² = ‖ḡ‖² − tr Σ/n are unbiased; ‖ḡ‖² alone is too large. The signal-to-noise
 //! ratio φ = ‖G‖²/tr Σ and the simple noise scale B = tr Σ/‖G‖² are ratios of the two, each estimated on its own:
-//! a mean of ratios is biased. Standard errors are the jackknife's, over samples. With inner products x·M y in
-//! place of x·y the same formulas give tr(MΣ) and GᵀMG.
+//! a mean of ratios is biased. With inner products x·M y in place of x·y the same formulas give tr(MΣ) and GᵀMG.
+//!
+//! **Error.** 68% intervals from the jackknife over samples; those of ‖G‖² and its ratios corrected for what the
+//! jackknife overstates where there is little signal ([`interval::share_of_jackknife`]). B has none where ‖G‖² is not
+//! resolved: an interval around 1/x has no end where that around x contains 0.
 //!
 //! References: McCandlish et al. 2018, An Empirical Model of Large-Batch Training, arXiv 1812.06162; Gray et al.
 //! 2024, arXiv 2411.00999 (unbiased forms); Kosson, Messmer and Jaggi 2024, arXiv 2410.23922 (the ratio, and its
 //! estimate from momentum).
+
+use super::interval::{self, Jackknife};
 
 /// Of n samples the inner products that everything else follows from.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,13 +24,13 @@ pub struct Moments {
     with_mean: Vec<f64>,
 }
 
-/// A number and its standard error, where there are samples enough for one.
+/// A number and its interval, where there are samples enough for one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The number.
     pub value: f64,
-    /// Its standard error.
-    pub error: Option<f64>,
+    /// The half-width of the interval.
+    pub half_width: Option<f64>,
 }
 
 /// What the samples say.
@@ -37,9 +42,9 @@ pub struct Noise {
     pub mean_sq: Estimate,
     /// φ = ‖G‖²/tr Σ.
     pub phi: Estimate,
-    /// B = tr Σ/‖G‖².
+    /// B = tr Σ/‖G‖²; without an interval where it is not resolved.
     pub scale: Estimate,
-    /// Whether ‖G‖² is positive by two standard errors. φ and B mean nothing where it is not.
+    /// Whether ‖G‖² is positive by twice its half-width. φ and B mean nothing where it is not.
     pub resolved: bool,
     /// n.
     pub samples: usize,
@@ -68,6 +73,16 @@ impl Moments {
 
     /// Of what the samples are means of `size` draws each, the noise of one draw; `None` for fewer than two.
     pub fn noise(&self, size: f64) -> Option<Noise> {
+        self.noise_with(size, ratio)
+    }
+
+    /// The same of moments in the metric of a matrix, where the samples' own signal-to-noise ratio is `phi`.
+    pub fn noise_in_metric(&self, phi: f64) -> Option<Noise> {
+        self.noise_with(1.0, |_, _| phi)
+    }
+
+    /// `phi` of one sample from ‖G‖² and tr Σ of one sample.
+    fn noise_with(&self, size: f64, phi: impl Fn(f64, f64) -> f64) -> Option<Noise> {
         let count = self.own.len();
         if count < 2 {
             return None;
@@ -88,18 +103,22 @@ impl Moments {
                 unbiased(n - 1.0, total - self.own[i], square / (n - 1.0).powi(2))
             })
             .collect();
-        let estimate = |of: &dyn Fn(f64, f64) -> f64| {
+        let estimate = |share: f64, of: &dyn Fn(f64, f64) -> f64| {
             let value = of(trace, mean_sq);
             let others: Vec<f64> = without.iter().map(|(trace, mean_sq)| of(*trace, *mean_sq)).collect();
-            Estimate { value, error: jackknife(&others) }
+            let half_width = Jackknife::new(value, &others).half_width.map(|width| share * width);
+            Estimate { value, half_width }
         };
-        let mean = estimate(&|_, mean_sq| mean_sq);
+        let share = interval::share_of_jackknife(count, phi(mean_sq, trace / size));
+        let mean = estimate(share, &|_, mean_sq| mean_sq);
+        let resolved = mean.half_width.is_some_and(|width| mean.value > 0.0 && mean.value >= 2.0 * width);
+        let scale = estimate(share, &|trace, mean_sq| ratio(trace, mean_sq));
         Some(Noise {
-            trace: estimate(&|trace, _| trace),
+            trace: estimate(1.0, &|trace, _| trace),
             mean_sq: mean,
-            phi: estimate(&|trace, mean_sq| ratio(mean_sq, trace)),
-            scale: estimate(&|trace, mean_sq| ratio(trace, mean_sq)),
-            resolved: mean.error.is_some_and(|error| mean.value > 0.0 && mean.value >= 2.0 * error),
+            phi: estimate(share, &|trace, mean_sq| ratio(mean_sq, trace)),
+            scale: Estimate { half_width: scale.half_width.filter(|_| resolved), ..scale },
+            resolved,
             samples: count,
         })
     }
@@ -108,14 +127,6 @@ impl Moments {
 /// a/b; 0 where there is nothing to divide by.
 fn ratio(a: f64, b: f64) -> f64 {
     if b == 0.0 { 0.0 } else { a / b }
-}
-
-/// The standard error of an estimate from its values without each sample in turn.
-fn jackknife(without: &[f64]) -> Option<f64> {
-    let n = without.len() as f64;
-    let mean = without.iter().sum::<f64>() / n;
-    let spread: f64 = without.iter().map(|x| (x - mean).powi(2)).sum();
-    (without.len() > 1).then(|| ((n - 1.0) / n * spread).sqrt()).filter(|error| error.is_finite())
 }
 
 /// What momentum lets through of independent noise: the expected ‖m̂‖²/‖g‖² after `t` updates of gradients without
@@ -187,12 +198,38 @@ mod tests {
         assert!((found_trace / found_square / (trace / square) - 1.0).abs() < 0.02);
         // the mean of ratios is the biased one
         assert!(average(|d| d.scale.value) > found_trace / found_square);
-        // the jackknife's errors are the spread they claim to be
+        // half-widths are the spread they claim to be
         let claimed = |of: fn(&Noise) -> Estimate| {
-            draws.iter().filter_map(|d| of(d).error).map(|e| e * e).sum::<f64>() / draws.len() as f64
+            let squares = draws.iter().filter_map(|d| of(d).half_width).map(|w| w * w);
+            (squares.sum::<f64>() / draws.len() as f64).sqrt() / interval::factor(64)
         };
-        assert!((claimed(|d| d.trace).sqrt() / spread_trace - 1.0).abs() < 0.1);
-        assert!((claimed(|d| d.mean_sq).sqrt() / spread_square - 1.0).abs() < 0.1);
+        assert!((claimed(|d| d.trace) / spread_trace - 1.0).abs() < 0.1);
+        assert!((claimed(|d| d.mean_sq) / spread_square - 1.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn intervals_cover_from_no_signal_to_much() {
+        let random = &mut stream(5, 0, "gradient noise");
+        let deviation: Vec<f64> = (0..30).map(|i| 0.5 + 0.1 * f64::from(i)).collect();
+        let trace: f64 = deviation.iter().map(|s| s * s).sum();
+        for (signal, n) in [(0.0, 8), (0.3, 8), (1.0, 8), (0.3, 32), (2.0, 32)] {
+            // the mean lies along the noise, as that of gradients does
+            let mean: Vec<f64> = deviation.iter().map(|s| signal * s).collect();
+            let phi = signal * signal;
+            let draws: Vec<Noise> =
+                (0..1000).map(|_| draw(&mean, &deviation, n, random).noise(1.0).expect("enough")).collect();
+            let check = |name: &str, truth: f64, of: fn(&Noise) -> Estimate| {
+                let covers = |d: &&Noise| (of(d).value - truth).abs() <= of(d).half_width.expect("enough");
+                let found = draws.iter().filter(covers).count() as f64 / 1000.0;
+                assert!((found - 0.683).abs() < 0.08, "signal {signal}, {n} samples, {name}: {found}");
+            };
+            check("trace", trace, |d| d.trace);
+            check("mean", phi * trace, |d| d.mean_sq);
+            check("ratio", phi, |d| d.phi);
+            if draws.iter().all(|d| d.resolved) {
+                check("scale", 1.0 / phi, |d| d.scale);
+            }
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub const QUANTITIES: &[Quantity] = &[
 /// How to read them, for the metadata.
 pub const NOTES: &str = "loss, lr, grad_norm and clipped of update t, which steps.jsonl numbers t, are rows of step \
                          t-1, whose weights they were computed at; val_loss and tokens after update t are of step t; \
-                         the uncertainty of val_loss is one standard error over sequences";
+                         the uncertainty of val_loss is the half-width of a 68% interval over sequences (Student's t)";
 
 /// The rows of an update of `run`.
 pub fn rows(run: &str, line: &StepLine) -> Vec<Row> {
@@ -70,7 +70,8 @@ pub fn rows(run: &str, line: &StepLine) -> Vec<Row> {
         rows.push(batch(&line.batch, Row::new("event/spike", height)).stamp(&before));
     }
     if let Some(loss) = line.val_loss {
-        let row = Row::new("train/val_loss", loss).uncertainty(line.val_loss_se.unwrap_or(f64::NAN));
+        let row =
+            Row::new("train/val_loss", loss).uncertainty(line.val_loss_half_width().unwrap_or(f64::NAN));
         rows.push(batch(&line.val_batch, row).stamp(&after));
     }
     rows
@@ -93,6 +94,7 @@ mod tests {
             jump: Some(9.5),
             val_loss: Some(2.0),
             val_loss_se: Some(0.25),
+            val_sequences: Some(2),
             val_batch: Some("ffffffff".into()),
         };
         let rows = rows("r", &line);
@@ -107,6 +109,9 @@ mod tests {
         assert_eq!(one("event/spike"), (6, 9.5, Some("0a1b2c3d")));
         assert_eq!(one("train/tokens"), (7, 700.0, None));
         assert_eq!(one("train/val_loss"), (7, 2.0, Some("ffffffff")));
+        // one degree of freedom: Student's t covers 68.27% within 1.837 standard errors
+        let half_width = rows.iter().find_map(|row| row.uncertainty).expect("of the validation loss");
+        assert!((half_width - 1.837 * 0.25).abs() < 1e-3, "{half_width}");
         assert!(rows.iter().all(|row| QUANTITIES.iter().any(|q| q.name == &*row.quantity)));
         assert_eq!(rows.len(), QUANTITIES.len());
     }

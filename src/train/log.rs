@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, IoContext, Result};
 use crate::files::{self, Lines, read_lines};
+use crate::stats::interval;
 
 /// One update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,12 +39,24 @@ pub struct StepLine {
     /// Loss on the evaluation sequences after the update, where it was evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
-    /// Its standard error over sequences.
+    /// Its standard error over sequences; [`StepLine::val_loss_half_width`] is that of an interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_loss_se: Option<f64>,
+    /// How many evaluation sequences there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_sequences: Option<usize>,
     /// What rows call the evaluation sequences together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_batch: Option<String>,
+}
+
+impl StepLine {
+    /// The half-width of a 68% interval for the evaluation loss. Older logs do not say how many sequences there were:
+    /// as of very many.
+    pub fn val_loss_half_width(&self) -> Option<f64> {
+        let factor = self.val_sequences.filter(|n| *n > 1).map_or(1.0, interval::factor);
+        self.val_loss_se.map(|error| factor * error)
+    }
 }
 
 /// The file, open for appending.
@@ -143,6 +156,7 @@ mod tests {
             jump: None,
             val_loss: None,
             val_loss_se: None,
+            val_sequences: None,
             val_batch: None,
         }
     }

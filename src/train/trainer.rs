@@ -264,11 +264,13 @@ impl Trainer {
             jump,
             val_loss: None,
             val_loss_se: None,
+            val_sequences: None,
             val_batch: None,
         };
         if evaluate {
             let (losses, batch) = self.evaluate()?;
             (line.val_loss, line.val_loss_se) = stats::mean_and_error(&losses).unzip();
+            line.val_sequences = Some(losses.len());
             line.val_batch = Some(batch);
         }
         Ok(line)

@@ -9,6 +9,7 @@ mod clipping;
 mod closed_form;
 mod command_line;
 mod conformance;
+mod coverage;
 mod damaged_files;
 mod dialects;
 mod edge_of_stability;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use warmlab::config::Parameter;
-use warmlab::data::read_batch;
+use warmlab::data::{Corpus, Split, read_batch, sampling};
 use warmlab::optim::{AdamW, Hyperparameters, Part, RAdam, UpdateStatistics, equilibrium};
 use warmlab::random::stream;
 use warmlab::report::read_parquet;
@@ -16,7 +17,7 @@ use warmlab::run;
 use warmlab::snapshot::Snapshot;
 use warmlab::values::{DType, Values};
 
-use crate::support::{analysis, golden, measure, numbers, references, settings, stdout, train, warmlab};
+use crate::support::{analysis, golden, measure, numbers, references, settings, train, warmlab};
 
 fn value(rows: &[Row], quantity: &str, scope: &str) -> Option<f64> {
     rows.iter().find(|r| &*r.quantity == quantity && &*r.scope == scope)?.value
@@ -298,21 +299,52 @@ fn rms_ratio_after_a_jump_is_the_closed_form() {
     }
 }
 
+/// σ²·Var ψ of streams drawn here: each coordinate's own, then the mean over coordinates.
+fn resampled(gradients: &[Vec<f64>], updates: usize, beta2: f64, streams: usize) -> f64 {
+    let random = &mut stream(77, 0, "streams of a test");
+    let (sequences, n) = (gradients.len(), gradients[0].len());
+    let (mut square, mut rates) = (vec![0.0; n], vec![vec![]; n]);
+    for _ in 0..streams {
+        let mut v = vec![0.0; n];
+        for _ in 0..updates {
+            let mut g = vec![0.0; n];
+            for _ in 0..sequences {
+                let drawn = &gradients[random.random_range(0..sequences)];
+                g.iter_mut().zip(drawn).for_each(|(g, x)| *g += x / sequences as f64);
+            }
+            for i in 0..n {
+                v[i] = beta2 * v[i] + (1.0 - beta2) * g[i] * g[i];
+                square[i] += g[i] * g[i] / (streams * updates) as f64;
+            }
+        }
+        let correction = 1.0 - beta2.powf(updates as f64);
+        (0..n).for_each(|i| rates[i].push((v[i] / correction).powf(-0.5)));
+    }
+    let seen: Vec<usize> =
+        (0..n).filter(|&i| square[i] > 0.0 && rates[i].iter().all(|x| x.is_finite())).collect();
+    let variance = |&i: &usize| {
+        let mean = rates[i].iter().sum::<f64>() / streams as f64;
+        square[i] * rates[i].iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (streams as f64 - 1.0)
+    };
+    seen.iter().map(variance).sum::<f64>() / seen.len() as f64
+}
+
 #[test]
-fn the_rate_varies_over_streams_as_theory_says() {
+fn the_rate_varies_over_streams_as_streams_drawn_here_do() {
     let folder = tempfile::tempdir().unwrap();
     assert!(train(folder.path(), "r", &["--steps", "12"]).status.success());
-    let arguments =
-        ["adam", "--ckpt", "step_12", "--batch-size", "16", "--resample", "40", "--format", "json"];
-    let output = warmlab(folder.path(), &arguments);
-    assert!(output.status.success(), "{output:?}");
-    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    let find = |quantity: &str| {
-        let row =
-            report["rows"].as_array().unwrap().iter().find(|r| r["quantity"] == quantity).unwrap().clone();
-        (row["value"].as_f64().unwrap(), row["uncertainty"].as_f64())
-    };
-    let ((theory, _), (measured, error)) = (find("adam/var_psi_theory"), find("adam/var_psi"));
-    // gradients have a mean here, which makes v steadier than theory's
-    assert!(measured > 0.0 && error.unwrap() < measured && measured < 3.0 * theory, "{measured} {theory}");
+    let path = folder.path().join("runs/r/checkpoints/step_12");
+    let corpus = Corpus::open("synthetic", &[]).unwrap();
+    let batch = sampling::sequential(corpus.tokens(Split::Val), 0, 16, 8).unwrap();
+    let snapshot = Snapshot::new(run::open(&path, DType::F64).unwrap(), batch, settings(DType::F64, None, 1));
+    let gpt = snapshot.gpt().unwrap();
+    let sequences = snapshot.batch().micro_batches(1);
+    let gradients: Vec<Vec<f64>> = sequences.iter().map(|s| gpt.gradient(s, 1).unwrap().1.to_f64()).collect();
+    let truth = resampled(&gradients, 12, snapshot.optimizer().unwrap().beta2, 600);
+    let rows = measure(analysis("adam"), &snapshot, &[("resample", "100")]);
+    let row = rows.iter().find(|r| &*r.quantity == "adam/var_psi").unwrap();
+    let (found, half_width) = (row.value.unwrap(), row.uncertainty.unwrap());
+    // half of the half-width again is what the 600 streams leave open
+    assert!((found - truth).abs() < 4.5 * half_width, "{found} ± {half_width}: {truth}");
+    assert!(half_width < 0.2 * found, "{found} ± {half_width}");
 }
