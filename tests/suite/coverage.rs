@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, s};
+use rand::RngExt;
 use warmlab::data::{Batch, Corpus, Split, sampling};
 use warmlab::linalg::{LinearOperator, dense};
 use warmlab::observer::Silent;
@@ -292,26 +293,51 @@ fn distances() {
 
 #[test]
 fn noise_of_gradients() {
-    let (trained, (seeds, _)) = (Trained::new(), seeds(60));
+    let (trained, (seeds, all)) = (Trained::new(), seeds(60));
     let options = |more: &[(&'static str, &'static str)]| [&[("no-curvature", "true")], more].concat();
     let whole = measure(analysis("snr"), &trained.at(300, trained.all(), DType::F64, 0), &options(&[]));
     let truth = |row: &Row| {
         let name = if &*row.quantity == "snr/phi_microbatch" { "snr/phi" } else { &*row.quantity };
         whole.iter().find(|r| &*r.quantity == name && r.scope == row.scope).and_then(|r| r.value)
     };
-    // few sequences, where most of it is unresolved, and enough
-    for (count, pieces) in [(8, "4"), (128, "16")] {
+    // few sequences, where most of it is unresolved, more, and enough for every noise scale
+    for (count, pieces) in [(8, "4"), (128, "16"), (3072, "64")].into_iter().take(if all { 3 } else { 2 }) {
         let mut tally = Tally::default();
         for seed in 0..seeds {
             let snapshot = trained.at(300, trained.drawn(count, seed), DType::F64, seed);
             let rows = measure(analysis("snr"), &snapshot, &options(&[("micro-batches", pieces)]));
             // a noise scale has an interval only where it is resolved, which chooses among seeds unless all are
-            let scale = |row: &Row| &*row.quantity != "snr/noise_scale" || count > 8;
+            let scale =
+                |row: &Row| &*row.quantity != "snr/noise_scale" || count > 128 && &*row.scope == "all";
             tally.add(&rows, |row| truth(row).filter(|_| scale(row)));
         }
         eprintln!("{count} sequences");
         tally.check(seeds);
     }
+}
+
+#[test]
+fn noise_weighed_by_curvature() {
+    let (seeds, all) = seeds(0);
+    if !all {
+        // a product per sequence, for what the same estimator without them tells of
+        return;
+    }
+    let trained = Trained::new();
+    let population = trained.first(200).micro_batches(1);
+    // early, where the signal is resolved
+    let at = |batch, seed| measure(analysis("snr"), &trained.at(16, batch, DType::F64, seed), &[]);
+    let whole = at(Batch::concatenate(&population), 0);
+    let find =
+        |rows: &[Row]| rows.iter().find(|r| &*r.quantity == "snr/noise_scale_curvature").cloned().unwrap();
+    let truth = find(&whole).value;
+    let mut tally = Tally::default();
+    for seed in 0..seeds {
+        let random = &mut stream(seed, 0, "population");
+        let drawn: Vec<Batch> = (0..32).map(|_| population[random.random_range(0..200)].clone()).collect();
+        tally.add(&[find(&at(Batch::concatenate(&drawn), seed))], |_| truth);
+    }
+    tally.check(seeds);
 }
 
 #[test]
