@@ -45,12 +45,8 @@ pub fn of_mean(samples: &[f64]) -> Option<(f64, f64)> {
 /// The same of samples that cannot be negative (or cannot be positive).
 pub fn of_positive_mean(samples: &[f64]) -> Option<(f64, f64)> {
     let (mean, error) = mean_and_error(samples)?;
-    Some((mean, on_the_logarithm(mean, factor(samples.len()) * error)))
-}
-
-/// The half-width on the scale of the logarithm for a value that cannot be negative, from that on its own scale.
-pub fn on_the_logarithm(value: f64, half_width: f64) -> f64 {
-    if half_width > 0.0 { value.abs() * (half_width / value.abs()).exp_m1() } else { 0.0 }
+    let relative = factor(samples.len()) * error / mean.abs();
+    Some((mean, if error > 0.0 { mean.abs() * relative.exp_m1() } else { 0.0 }))
 }
 
 /// A function of samples, and what leaving out each in turn says of it.

@@ -5,7 +5,7 @@
 //! ratio φ = ‖G‖²/tr Σ and the simple noise scale B = tr Σ/‖G‖² are ratios of the two, each estimated on its own:
 //! a mean of ratios is biased. With inner products x·M y in place of x·y the same formulas give tr(MΣ) and GᵀMG.
 //!
-//! **Error.** 68% intervals from the jackknife over samples; those of ‖G‖² and its ratios corrected for what the
+//! **Error.** 68% intervals from the jackknife over samples, of tr Σ on the logarithm's scale; those of ‖G‖² and its ratios corrected for what the
 //! jackknife overstates where there is little signal ([`interval::share_of_jackknife`]). B has none where ‖G‖² is not
 //! resolved: an interval around 1/x has no end where that around x contains 0.
 //!
@@ -114,10 +114,10 @@ impl Moments {
         let resolved = mean.half_width.is_some_and(|width| mean.value > 0.0 && mean.value >= 2.0 * width);
         let scale = estimate(share, &|trace, mean_sq| ratio(trace, mean_sq));
         // squared lengths are skewed, and a few long gradients may be most of their sum
-        let trace = estimate(1.0, &|trace, _| trace);
-        let skewed = |width| interval::on_the_logarithm(trace.value, width);
+        let (own, logarithm) = (estimate(1.0, &|trace, _| trace), estimate(1.0, &|trace, _| trace.ln()));
+        let half_width = logarithm.half_width.map(|width| own.value * width.exp_m1()).or(own.half_width);
         Some(Noise {
-            trace: Estimate { half_width: trace.half_width.map(skewed), ..trace },
+            trace: Estimate { half_width, ..own },
             mean_sq: mean,
             phi: estimate(share, &|trace, mean_sq| ratio(mean_sq, trace)),
             scale: Estimate { half_width: scale.half_width.filter(|_| resolved), ..scale },
