@@ -218,6 +218,9 @@ fn excursion(rows: &[Row], runs: &[Arc<str>]) -> Option<Finding> {
     })
 }
 
+/// Steps that are named one by one.
+const NAMED: usize = 8;
+
 /// At which steps curvature was above the threshold, and that this alone means little.
 fn above_threshold(rows: &[Row], runs: &[Arc<str>]) -> Option<Finding> {
     let above = |run: &Arc<str>| {
@@ -227,12 +230,19 @@ fn above_threshold(rows: &[Row], runs: &[Arc<str>]) -> Option<Finding> {
         (!margins.is_empty()).then_some((steps, margins.len()))
     };
     let each: Vec<(Vec<String>, usize)> = runs.iter().map(above).collect::<Option<_>>()?;
-    let words = each.iter().map(|(steps, count)| match steps.len() {
-        0 => format!("at none of {count} measured steps"),
-        _ => format!("at step {} of {count} measured", steps.join(", ")),
+    let words = each.iter().map(|(steps, count)| {
+        let named = steps.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if steps.len() > NAMED { ", ..." } else { "" };
+        match steps.len() {
+            0 => format!("at none of {count} measured steps"),
+            some => format!("at {some} of {count} measured steps ({named}{more})"),
+        }
     });
     Some(Finding {
-        sentence: format!("The preconditioned λ1 was above threshold_t {}.", listed(runs, words)),
+        sentence: format!(
+            "The preconditioned λ1, times its clip factor, was above threshold_t {}.",
+            listed(runs, words)
+        ),
         caveat: "The threshold is asymptotic and holds P frozen, while v follows the gradients within some 2/(1−β2) \
                  updates: a step above it is no instability, and one below it no safety."
             .into(),
@@ -364,7 +374,8 @@ mod tests {
         let all = findings(&rows);
         assert_eq!(
             all[0].sentence,
-            "The preconditioned λ1 was above threshold_t at step 1 of 2 measured in cold and at step 1, 2 of 3 measured in warm."
+            "The preconditioned λ1, times its clip factor, was above threshold_t at 1 of 2 measured steps (1) in cold and at \
+             2 of 3 measured steps (1, 2) in warm."
         );
         assert!(all[0].caveat.contains("no instability") && all[0].caveat.contains("frozen"));
     }

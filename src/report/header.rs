@@ -40,7 +40,10 @@ pub fn facts(all: &[Facts]) -> String {
         if values.iter().all(|value| *value == values[0]) {
             let _ = write!(text, "<td colspan=\"{}\">{}</td>", values.len(), values[0]);
         } else {
-            values.iter().for_each(|value| text += &format!("<td>{value}</td>"));
+            for (run, value) in all.iter().zip(values) {
+                // a narrow screen has no room for columns: each fact names its run
+                let _ = write!(text, "<td data-run=\"{}\">{value}</td>", escape(&run.run));
+            }
         }
         text.push_str("</tr>\n");
     }
@@ -72,9 +75,14 @@ mod tests {
         };
         let text = facts(&[run("cold", "none"), run("warm", "60 updates")]);
         assert!(text.contains("<td colspan=\"2\">gpt2 &lt;small&gt;</td>"), "{text}");
-        assert!(text.contains("<td>none</td><td>60 updates</td>"), "{text}");
+        assert!(
+            text.contains("<td data-run=\"cold\">none</td><td data-run=\"warm\">60 updates</td>"),
+            "{text}"
+        );
         let unknown = Facts { run: "loose".into(), facts: vec![] };
-        assert!(facts(&[run("cold", "none"), unknown.clone()]).contains("<td>none</td><td>not known</td>"));
+        assert!(
+            facts(&[run("cold", "none"), unknown.clone()]).contains("<td data-run=\"loose\">not known</td>")
+        );
         assert_eq!(facts(&[unknown]), "");
     }
 }

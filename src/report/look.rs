@@ -34,7 +34,7 @@ th, td { text-align: right; padding: .15rem .5rem; border-bottom: 1px solid var(
 .facts th, .facts td { text-align: left; vertical-align: top; } .facts th:first-child { white-space: nowrap; }
 @media screen and (max-width: 40rem) { .for-wide { display: none; } .for-narrow { display: block; }
   .facts, .facts tbody, .facts tr, .facts td { display: block; } .facts tr:first-child, .facts th { border: 0; }
-  .facts tr:first-child { display: none; } .facts th { display: block; padding-bottom: 0; } }
+  .facts tr:first-child { display: none; } .facts td[data-run]::before { content: attr(data-run) ': '; font-weight: 600; } .facts th { display: block; padding-bottom: 0; } }
 @page { size: A4; margin: 1.5cm; }
 @media print { body { font-size: 11pt; max-width: none; margin: 0; padding: 0; } table { font-size: 9pt; }
   .scroll { overflow: visible; } .scroll th, .scroll td { padding: .1rem .3rem; }

@@ -167,7 +167,7 @@ mod tests {
             "warm, attention/entropy, lowest head, step 10: 0.750000<",
             "warm, update/angle, update, step 10: 0.200000<",
             "warm, preconditioned/lambda_masked, masked, step 10: 2.00000<",
-            "● raw &emsp; ◆ masked &emsp; ╌╌ threshold_t",
+            "● raw &emsp; ◆ masked &emsp; - - - threshold_t",
             "step 1: 9.5 ± 0.5, not settled",
             "have no place here: 1",
             "<td>9.5?</td>",

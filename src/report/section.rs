@@ -87,7 +87,7 @@ fn mark(style: Style) -> &'static str {
         Style::Points => "●",
         Style::Diamonds => "◆",
         Style::Line => "──",
-        Style::Limit => "╌╌",
+        Style::Limit => "- - -",
     }
 }
 
