@@ -95,7 +95,8 @@ fn line(done: u64, total: u64, state: &str, spent: Duration, left: Option<Durati
     let spent = Some(words(spent)).filter(|spent| fits(spent));
     let filled = (BAR as u64 * done / total) as usize;
     let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled));
-    let bar = Some(bar).filter(|bar| fits(bar));
+    // words before pictures
+    let bar = Some(bar).filter(|bar| (whole.is_some() || state.is_empty()) && fits(bar));
     // a state that is too long is cut where most of it can be shown
     let cut = (whole.is_none() && room > 10).then(|| state.chars().take(room - 3).collect::<String>() + "…");
     [bar, Some(count), spent, left, whole.or(cut)].into_iter().flatten().collect::<Vec<_>>().join("  ")

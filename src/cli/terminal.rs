@@ -19,6 +19,8 @@ use crate::observer::Observer;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Where stderr is a file or a pipe, a line on a computation is written as often as this.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Columns of such a line: logs scroll sideways.
+const LOG_COLUMNS: usize = 160;
 /// Columns of a terminal, where nothing says how many.
 const COLUMNS: usize = 80;
 
@@ -72,7 +74,7 @@ impl Terminal {
         }
         let start = || {
             if !io::stderr().is_terminal() {
-                return Progress::new(HEARTBEAT, error_columns, |line| above(None, &format!("{line}\n")));
+                return Progress::new(HEARTBEAT, || LOG_COLUMNS, |line| above(None, &format!("{line}\n")));
             }
             let bar = ProgressBar::new_spinner();
             bar.set_style(
