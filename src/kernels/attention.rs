@@ -25,6 +25,15 @@ pub struct Heads {
     pub n_head: usize,
 }
 
+/// Rows of P that the CPU's kernels work on together.
+pub const BLOCK: usize = if cfg!(miri) { 4 } else { 64 };
+
+/// Numbers of P that are kept per sequence and head: of each block of rows those up to its last diagonal entry.
+pub const fn kept(seq: usize) -> usize {
+    let (whole, rest) = (seq / BLOCK, seq % BLOCK);
+    BLOCK * BLOCK * whole * (whole + 1) / 2 + rest * seq
+}
+
 /// (out, P, statistics) of qkv (N, 3C) with columns q, k, v; out (N, C). P is for the other functions of this
 /// module; its layout is the backend's own. The statistics (B, H, T, 3) are, of each row, the entropy, the
 /// largest logit and the norm of the logits.

@@ -3,7 +3,7 @@
 use crate::config::GptConfig;
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::kernels::cross_entropy;
+use crate::kernels::{attention, cross_entropy};
 use crate::operator::Keep;
 use crate::settings::Settings;
 
@@ -32,16 +32,21 @@ const WORKING: u64 = 5;
 /// larger than what is asked for next.
 const SPARE: u64 = 16;
 
+/// Numbers of attention's probabilities per token and layer.
+fn probabilities(config: &GptConfig, seq: usize) -> u64 {
+    (config.n_head * attention::kept(seq)).div_ceil(seq) as u64
+}
+
 /// Numbers kept per token and layer by a primal pass: x̂ twice, the norms' outputs, qkv, attention's
 /// output, the MLP's hidden activations with two derivatives, and the gradients by all of these.
 fn kept_per_token(config: &GptConfig, seq: usize) -> u64 {
-    let (c, attention) = (config.n_embd as u64, (config.n_head * seq) as u64);
+    let (c, attention) = (config.n_embd as u64, probabilities(config, seq));
     config.n_layer as u64 * (36 * c + 2 * attention) + 5 * c
 }
 
 /// Numbers per token that one tangent adds while a product runs.
 fn tangent_per_token(config: &GptConfig, seq: usize) -> u64 {
-    let (c, attention) = (config.n_embd as u64, (config.n_head * seq) as u64);
+    let (c, attention) = (config.n_embd as u64, probabilities(config, seq));
     config.n_layer as u64 * (16 * c + attention) + 16 * c
 }
 

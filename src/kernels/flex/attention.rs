@@ -3,8 +3,9 @@
 //!
 //! The softmax has its sums in hand, so the statistics of its rows cost no pass of their own.
 //!
-//! P and its companions are (B, H, K, T, T); what lies right of a row's block is never written or read, and
-//! inside a block the entries above the diagonal are zero.
+//! P and its companions hold, per sequence, head and direction, the blocks one after the other: rows of a block
+//! have as many entries as its last row sees keys, those above the diagonal zero. Nothing right of a block exists,
+//! so that all that is handed out is written, and long sequences take half the memory of (T, T).
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -13,11 +14,8 @@ use super::float::Float;
 use super::gemm::{Mat, MatMut, Shared, gemm};
 use super::lanes::{largest, map2, sum2, sum4, update0, update0_sum3, update1, update3};
 use super::storage::{Input, output, unfilled};
-use crate::kernels::attention::Heads;
+use crate::kernels::attention::{BLOCK, Heads, kept};
 use crate::simd;
-
-/// Rows of a block.
-const BLOCK: usize = 64;
 
 /// The rows of one sequence and head in packed tensors.
 #[derive(Clone, Copy)]
@@ -85,17 +83,39 @@ fn primal(place: Place) -> Place {
     Place { k: 1, j: 0, ..place }
 }
 
-/// (first row, rows, columns) of each block, from the top.
-fn blocks(seq: usize) -> impl DoubleEndedIterator<Item = (usize, usize, usize)> {
+/// A block of rows of P.
+#[derive(Clone, Copy)]
+struct Block {
+    /// Its first row.
+    start: usize,
+    rows: usize,
+    cols: usize,
+    /// Where it begins among a task's numbers.
+    at: usize,
+}
+
+impl Block {
+    /// Its numbers, (rows, cols), among those of a task.
+    fn of<E>(self, all: &[E]) -> &[E] {
+        &all[self.at..][..self.rows * self.cols]
+    }
+
+    fn of_mut<E>(self, all: &mut [E]) -> &mut [E] {
+        &mut all[self.at..][..self.rows * self.cols]
+    }
+}
+
+/// Every block, from the top.
+fn blocks(seq: usize) -> impl DoubleEndedIterator<Item = Block> {
     (0..seq.div_ceil(BLOCK)).map(move |i| {
-        let end = seq.min((i + 1) * BLOCK);
-        (i * BLOCK, end - i * BLOCK, end)
+        let (start, cols) = (i * BLOCK, seq.min((i + 1) * BLOCK));
+        Block { start, rows: cols - start, cols, at: kept(start) }
     })
 }
 
-/// The (T, T) matrix of a task in P or one of its companions.
-fn square<E: Float>(all: &[E], index: usize, seq: usize) -> &[E] {
-    &all[index * seq * seq..(index + 1) * seq * seq]
+/// The numbers of a task in P or one of its companions.
+fn task<E: Float>(all: &[E], index: usize, seq: usize) -> &[E] {
+    &all[index * kept(seq)..][..kept(seq)]
 }
 
 pub fn attention<E: Float>(qkv: FlexTensor, heads: Heads) -> (FlexTensor, FlexTensor, FlexTensor) {
@@ -104,34 +124,33 @@ pub fn attention<E: Float>(qkv: FlexTensor, heads: Heads) -> (FlexTensor, FlexTe
     let (n, c) = (qkv.dim(0), qkv.dim(1) / 3);
     let d = c / n_head;
     let scale = E::of(1.0 / (d as f64).sqrt());
-    let mut p = unfilled::<E>(batch * n_head * seq * seq);
+    let mut p = unfilled::<E>(batch * n_head * kept(seq));
     let mut statistics = unfilled::<E>(batch * n_head * seq * 3);
     let mut out = unfilled::<E>(n * c);
     let shared = Shared::new(&mut out);
-    let tasks = p.par_chunks_mut(seq * seq).zip(statistics.par_chunks_mut(seq * 3));
+    let tasks = p.par_chunks_mut(kept(seq)).zip(statistics.par_chunks_mut(seq * 3));
     tasks.enumerate().for_each(|(index, (p, statistics))| {
         let place = place(index, 1, heads, d);
         let (q, k, v) = (place.q(qkv.get()), place.k(qkv.get()), place.v(qkv.get()));
-        for (start, rows, cols) in blocks(seq) {
-            let block = &mut p[start * seq..(start + rows) * seq];
-            gemm(
-                MatMut::new(block, rows, cols, seq),
-                false,
-                scale,
-                q.slice(start, rows),
-                k.slice(0, cols).t(),
-            );
+        for block in blocks(seq) {
+            let Block { start, rows, cols, .. } = block;
+            let numbers = block.of_mut(p);
+            gemm(MatMut::full(numbers, cols), false, scale, q.slice(start, rows), k.slice(0, cols).t());
             let statistics = statistics[start * 3..].chunks_exact_mut(3);
-            for (i, (row, statistics)) in block.chunks_exact_mut(seq).zip(statistics).enumerate() {
-                statistics.copy_from_slice(&softmax(&mut row[..cols], start + i + 1));
+            for (i, (row, statistics)) in numbers.chunks_exact_mut(cols).zip(statistics).enumerate() {
+                statistics.copy_from_slice(&softmax(row, start + i + 1));
             }
             // SAFETY: one task per place
             #[allow(unsafe_code)]
             let out = unsafe { place.rows(shared, 0, 1, start, rows) };
-            gemm(out, false, E::ONE, Mat::new(block, rows, cols, seq), v.slice(0, cols));
+            gemm(out, false, E::ONE, Mat::full(numbers, cols), v.slice(0, cols));
         }
     });
-    (output(out, [n, c]), output(p, [batch, n_head, seq, seq]), output(statistics, [batch, n_head, seq, 3]))
+    (
+        output(out, [n, c]),
+        output(p, [batch, n_head, 1, kept(seq)]),
+        output(statistics, [batch, n_head, seq, 3]),
+    )
 }
 
 /// Softmax of the first `len` numbers; zeros behind them. Returns its entropy, and the largest and the
@@ -167,26 +186,27 @@ pub fn tangent<E: Float>(
     let (n, k, c) = (qkv_dot.dim(0), qkv_dot.dim(1), qkv_dot.dim(2) / 3);
     let d = c / n_head;
     let scale = E::of(1.0 / (d as f64).sqrt());
-    let mut p_dot = unfilled::<E>(batch * n_head * k * seq * seq);
+    let mut p_dot = unfilled::<E>(batch * n_head * k * kept(seq));
     let mut out_dot = unfilled::<E>(n * k * c);
     let shared = Shared::new(&mut out_dot);
-    p_dot.par_chunks_mut(seq * seq).enumerate().for_each(|(index, p_dot)| {
+    p_dot.par_chunks_mut(kept(seq)).enumerate().for_each(|(index, p_dot)| {
         let here = place(index, k, heads, d);
         let (x, x_dot) = (qkv.get(), qkv_dot.get());
         let at = primal(here);
-        let p = square(p.get(), index / k, seq);
-        for (start, rows, cols) in blocks(seq) {
-            let block = &mut p_dot[start * seq..(start + rows) * seq];
+        let p = task(p.get(), index / k, seq);
+        for block in blocks(seq) {
+            let Block { start, rows, cols, .. } = block;
+            let numbers = block.of_mut(p_dot);
             let (q, k) = (here.q(x_dot).slice(start, rows), at.k(x).slice(0, cols));
-            gemm(MatMut::new(block, rows, cols, seq), false, scale, q, k.t());
+            gemm(MatMut::full(numbers, cols), false, scale, q, k.t());
             let (q, k) = (at.q(x).slice(start, rows), here.k(x_dot).slice(0, cols));
-            gemm(MatMut::new(block, rows, cols, seq), true, scale, q, k.t());
-            for (i, row) in block.chunks_exact_mut(seq).enumerate() {
-                let (len, p) = (start + i + 1, &p[(start + i) * seq..]);
+            gemm(MatMut::full(numbers, cols), true, scale, q, k.t());
+            for (i, row) in numbers.chunks_exact_mut(cols).enumerate() {
+                let (len, p) = (start + i + 1, &block.of(p)[i * cols..]);
                 simd::dispatch(
                     #[inline(always)]
                     || {
-                        let (row, rest) = row[..cols].split_at_mut(len);
+                        let (row, rest) = row.split_at_mut(len);
                         let mean = sum2(row, p, |x, p| x * p);
                         update1(row, p, |x, p| p * (x - mean));
                         rest.fill(E::ZERO);
@@ -196,12 +216,12 @@ pub fn tangent<E: Float>(
             // SAFETY: one task per place
             #[allow(unsafe_code)]
             let out = || unsafe { here.rows(shared, 0, 1, start, rows) };
-            gemm(out(), false, E::ONE, Mat::new(block, rows, cols, seq), at.v(x).slice(0, cols));
-            let p = Mat::new(&p[start * seq..], rows, cols, seq);
+            gemm(out(), false, E::ONE, Mat::full(numbers, cols), at.v(x).slice(0, cols));
+            let p = Mat::full(block.of(p), cols);
             gemm(out(), true, E::ONE, p, here.v(x_dot).slice(0, cols));
         }
     });
-    (output(out_dot, [n, k, c]), output(p_dot, [batch, n_head, k, seq, seq]))
+    (output(out_dot, [n, k, c]), output(p_dot, [batch, n_head, k, 1, kept(seq)]))
 }
 
 pub fn backward<E: Float>(
@@ -215,28 +235,29 @@ pub fn backward<E: Float>(
     let (n, k, c) = (g_out.dim(0), g_out.dim(1), g_out.dim(2));
     let d = c / n_head;
     let scale = E::of(1.0 / (d as f64).sqrt());
-    let mut pull = unfilled::<E>(batch * n_head * k * seq * seq);
+    let mut pull = unfilled::<E>(batch * n_head * k * kept(seq));
     let mut g_qkv = unfilled::<E>(n * k * 3 * c);
     let shared = Shared::new(&mut g_qkv);
     let scratch = || unfilled::<E>(BLOCK * seq);
-    pull.par_chunks_mut(seq * seq).enumerate().for_each_init(scratch, |g_s, (index, pull)| {
+    pull.par_chunks_mut(kept(seq)).enumerate().for_each_init(scratch, |g_s, (index, pull)| {
         let here = place(index, k, heads, d);
         let at = primal(here);
         let x = qkv.get();
         let g_out = here.view(g_out.get(), 0, 1);
-        let p = square(p.get(), index / k, seq);
+        let p = task(p.get(), index / k, seq);
         // from the last block, which reaches all keys and so starts their sums
-        for (start, rows, cols) in blocks(seq).rev() {
+        for block in blocks(seq).rev() {
+            let Block { start, rows, cols, .. } = block;
             let more = start + rows < seq;
-            let block = &mut pull[start * seq..(start + rows) * seq];
+            let numbers = block.of_mut(pull);
             let g_rows = g_out.slice(start, rows);
-            gemm(MatMut::new(block, rows, cols, seq), false, E::ONE, g_rows, at.v(x).slice(0, cols).t());
-            for (i, (row, g_s)) in block.chunks_exact_mut(seq).zip(g_s.chunks_exact_mut(cols)).enumerate() {
-                let (len, p) = (start + i + 1, &p[(start + i) * seq..]);
+            gemm(MatMut::full(numbers, cols), false, E::ONE, g_rows, at.v(x).slice(0, cols).t());
+            for (i, (row, g_s)) in numbers.chunks_exact_mut(cols).zip(g_s.chunks_exact_mut(cols)).enumerate()
+            {
+                let (len, p) = (start + i + 1, &block.of(p)[i * cols..]);
                 simd::dispatch(
                     #[inline(always)]
                     || {
-                        let row = &mut row[..cols];
                         let mean = sum2(&row[..len], p, |x, p| x * p);
                         update0(row, |x| x - mean);
                         map2(g_s, row, p, |x, p| p * x);
@@ -244,7 +265,7 @@ pub fn backward<E: Float>(
                 );
             }
             let g_s = Mat::new(g_s, rows, cols, cols);
-            let p = Mat::new(&p[start * seq..], rows, cols, seq);
+            let p = Mat::full(block.of(p), cols);
             // SAFETY: one task per place, one part at a time
             #[allow(unsafe_code)]
             let part = |part, start, rows| unsafe { here.rows(shared, part, 3, start, rows) };
@@ -253,7 +274,7 @@ pub fn backward<E: Float>(
             gemm(part(2, 0, cols), more, E::ONE, p.t(), g_rows);
         }
     });
-    (output(g_qkv, [n, k, 3 * c]), output(pull, [batch, n_head, k, seq, seq]))
+    (output(g_qkv, [n, k, 3 * c]), output(pull, [batch, n_head, k, 1, kept(seq)]))
 }
 
 pub fn backward_tangent<E: Float>(
@@ -281,9 +302,10 @@ pub fn backward_tangent<E: Float>(
         let at = primal(here);
         let (x, x_dot) = (qkv.get(), qkv_dot.get());
         let (g, g_dot) = (at.view(g_out.get(), 0, 1), here.view(g_out_dot.get(), 0, 1));
-        let (p, pull) = (square(p.get(), index / k, seq), square(pull.get(), index / k, seq));
-        let p_dot = square(p_dot.get(), index, seq);
-        for (start, rows, cols) in blocks(seq).rev() {
+        let (p, pull) = (task(p.get(), index / k, seq), task(pull.get(), index / k, seq));
+        let p_dot = task(p_dot.get(), index, seq);
+        for block in blocks(seq).rev() {
+            let Block { start, rows, cols, .. } = block;
             let more = start + rows < seq;
             let (g, g_dot) = (g.slice(start, rows), g_dot.slice(start, rows));
             // Ȧ, in the place of ġ_S
@@ -296,11 +318,11 @@ pub fn backward_tangent<E: Float>(
                 if i == rows {
                     break;
                 }
-                let (len, row) = (start + i + 1, (start + i) * seq);
+                let (len, row) = (start + i + 1, i * cols);
                 simd::dispatch(
                     #[inline(always)]
                     || {
-                        let (p, pull, p_dot) = (&p[row..], &pull[row..], &p_dot[row..]);
+                        let [p, pull, p_dot] = [p, pull, p_dot].map(|all| &block.of(all)[row..]);
                         let mean =
                             sum4(&g_s_dot[..len], p, pull, p_dot, |a, p, pull, p_dot| p_dot * pull + p * a);
                         map2(g_s, p, pull, |p, pull| p * pull);
@@ -309,8 +331,8 @@ pub fn backward_tangent<E: Float>(
                 );
             }
             let (g_s, g_s_dot) = (Mat::new(g_s, rows, cols, cols), Mat::new(g_s_dot, rows, cols, cols));
-            let p = Mat::new(&p[start * seq..], rows, cols, seq);
-            let p_dot = Mat::new(&p_dot[start * seq..], rows, cols, seq);
+            let p = Mat::full(block.of(p), cols);
+            let p_dot = Mat::full(block.of(p_dot), cols);
             // SAFETY: one task per place, one part at a time
             #[allow(unsafe_code)]
             let part = |part, start, rows| unsafe { here.rows(shared, part, 3, start, rows) };

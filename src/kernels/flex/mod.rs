@@ -20,6 +20,8 @@ mod layer_norm;
 mod linear;
 mod moments;
 mod residual;
+#[cfg(test)]
+mod soundness;
 mod storage;
 
 use burn::backend::Flex;
