@@ -16,6 +16,7 @@ mod progress;
 mod refusal;
 mod report;
 mod resources;
+mod resume;
 mod steps;
 mod targets;
 mod terminal;
@@ -143,7 +144,7 @@ fn run(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Result<Outcome>
     }
     let parse = |e: clap::Error| Error::usage(e.to_string());
     match name {
-        "train" => train::Train::from_arg_matches(matches).map_err(parse)?.run(terminal),
+        "train" => train::Train::from_arg_matches(matches).map_err(parse)?.run(matches, terminal),
         "data" => data::Data::from_arg_matches(matches).map_err(parse)?.run(terminal),
         "inspect" => inspect::Inspect::from_arg_matches(matches).map_err(parse)?.run(terminal),
         "report" => report::Report::from_arg_matches(matches).map_err(parse)?.run(terminal),

@@ -50,10 +50,34 @@ impl Track {
     pub fn tracked(&self, beta2: f64, last: u64) -> Result<Vec<Tracked>> {
         let early = self.track_early.unwrap_or((2.0 / (1.0 - beta2)).round() as u64);
         let at = self.track_at.as_ref().map_or_else(Vec::new, |steps| steps.up_to(last));
-        let cadence = Cadence { early, every: self.every, at };
+        self.all(last, |_| Cadence { early, every: self.every, at: at.clone() })
+    }
+
+    /// The flags that were `given` as settings of a run of `last` updates that tracks `run`: what they leave open is as
+    /// it is there.
+    ///
+    /// # Errors
+    /// As [`tracked`](Self::tracked).
+    pub fn asked(&self, run: &[Tracked], last: u64, given: impl Fn(&str) -> bool) -> Result<Vec<Tracked>> {
+        let set = |cadence: &Cadence| Cadence {
+            early: self.track_early.unwrap_or(cadence.early),
+            every: if given("every") { self.every } else { cadence.every },
+            at: self.track_at.as_ref().map_or_else(|| cadence.at.clone(), |steps| steps.up_to(last)),
+        };
+        if !given("track") {
+            return Ok(run.iter().map(|t| Tracked { cadence: set(&t.cadence), ..t.clone() }).collect());
+        }
+        let theirs = |analysis: &str| run.iter().find(|tracked| tracked.analysis == analysis).or(run.first());
+        let none = Cadence { early: 0, every: self.every, at: vec![] };
+        self.all(last, |analysis| set(theirs(analysis).map_or(&none, |tracked| &tracked.cadence)))
+    }
+
+    /// The list of --track, each analysis with the cadence of its own unless its text says more.
+    fn all(&self, last: u64, cadence: impl Fn(&str) -> Cadence) -> Result<Vec<Tracked>> {
         let mut all: Vec<Tracked> = Vec::new();
         for text in &self.track {
-            let tracked = parse(text, &cadence, last)?;
+            let name = parse(text, &Cadence { early: 0, every: 0, at: vec![] }, last)?.analysis;
+            let tracked = parse(text, &cadence(&name), last)?;
             match all.iter_mut().find(|other| other.analysis == tracked.analysis) {
                 Some(other) => join(other, tracked)?,
                 None => all.push(tracked),

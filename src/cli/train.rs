@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{ArgMatches, Args};
 
 use super::Outcome;
 use super::datasets;
@@ -12,7 +12,7 @@ use super::steps::Steps;
 use super::targets::RUNS;
 use super::terminal::Terminal;
 use super::track::{self, Track};
-use super::{meta, resources};
+use super::{meta, resources, resume};
 use crate::config::{Activation, GptConfig};
 use crate::data::Corpus;
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ use crate::run;
 use crate::schedule::WarmupCosine;
 use crate::takes::Takes;
 use crate::track::Tracker;
-use crate::train::{Ended, RunFolder, Saves, StepLog, TrainConfig, Trainer, check};
+use crate::train::{Ended, RunFolder, Saves, StepLine, StepLog, Tracked, TrainConfig, Trainer, check};
 
 /// A factor between saves.
 const GROWTH: Takes = Takes::Number("a number of at least 1", |x| x >= 1.0);
@@ -41,7 +41,8 @@ pub struct Train {
     /// The run's name; its folder is runs/NAME [default: run-1, run-2, ...]
     #[arg(long, help_heading = "Run")]
     name: Option<String>,
-    /// Go on with the run in this folder from its last checkpoint; all settings are the run's own
+    /// Go on with the run in this folder from its last checkpoint; all settings are the run's own, and more --steps than
+    /// it has make it longer
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with = "name")]
     resume: Option<PathBuf>,
     /// Updates in all
@@ -139,14 +140,19 @@ pub struct Train {
 
 impl Train {
     /// Trains to the end, to Ctrl-C, or to the first step that is not finite.
-    pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
+    pub fn run(&self, matches: &ArgMatches, terminal: &Terminal) -> Result<Outcome> {
         let _ = &self.everywhere;
         let resumed = match &self.resume {
             Some(named) => Some(RunFolder::open(&run::folder(named, Path::new(RUNS))?)?),
             None => None,
         };
-        let (folder, config) = resumed.unzip();
-        let config = config.map_or_else(|| self.config(), Ok)?;
+        let (folder, config) = match resumed {
+            Some((folder, run)) => {
+                let config = self.resumed(run, folder.path(), matches, terminal)?;
+                (Some(folder), config)
+            }
+            None => (None, self.config()?),
+        };
         let corpus = Corpus::open(&config.data, &datasets::places())?.to_train_on()?;
         // what does not fit, or cannot be tracked, is refused before anything is written
         check(&config, &corpus)?;
@@ -161,7 +167,10 @@ impl Train {
         }
         let trackings = track::trackings(&config, &corpus, self.computing.device)?;
         let folder = match folder {
-            Some(folder) => folder,
+            Some(folder) => {
+                folder.write(&config)?;
+                folder
+            }
             None => RunFolder::create(Path::new(RUNS), self.name.as_deref(), &config)?,
         };
         let path = folder.path().to_path_buf();
@@ -184,9 +193,18 @@ impl Train {
                 from + 1
             ),
         });
-        let ended = trainer.run(terminal, &mut listener)?;
+        let (states, bytes) = trainer.ring();
+        if states > 0 && from < last {
+            terminal.say(&format!(
+                "the last {states} states stay in memory ({}) and are saved when the loss jumps",
+                words(bytes)
+            ));
+        }
+        let ended = trainer.run(terminal, &mut listener);
         terminal.finish();
         let lines = StepLog::read(&folder.join("steps.jsonl"))?;
+        jumps(&folder, &lines)?.iter().for_each(|jump| terminal.warn(jump));
+        let ended = ended?;
         if let Some(line) = lines.iter().rev().find(|line| line.val_loss.is_some()) {
             let text = with_uncertainty(line.val_loss.unwrap_or(f64::NAN), line.val_loss_half_width());
             terminal.say(&format!(
@@ -211,6 +229,24 @@ impl Train {
         }
     }
 
+    /// The settings of a run that goes on, and longer where that was asked for.
+    fn resumed(
+        &self,
+        run: TrainConfig,
+        folder: &Path,
+        matches: &ArgMatches,
+        terminal: &Terminal,
+    ) -> Result<TrainConfig> {
+        let track = self.track.asked(&run.track, run.steps, |flag| resume::given(matches, flag))?;
+        let asked = self.settings(self.vocab_size.unwrap_or(run.model.vocab_size), run.steps, track);
+        resume::agree(matches, &asked, &run, folder)?;
+        if !resume::given(matches, "steps") || self.steps == run.steps {
+            return Ok(run);
+        }
+        terminal.say(&resume::extension(&run, self.steps));
+        Ok(TrainConfig { steps: self.steps, ..run })
+    }
+
     fn config(&self) -> Result<TrainConfig> {
         let corpus = Corpus::open(&self.data, &datasets::places())?.to_train_on()?;
         let vocab_size = self.vocab_size.or(corpus.vocab_size).ok_or_else(|| {
@@ -219,7 +255,15 @@ impl Train {
                 "say it: --vocab-size 50257 for GPT-2 tokens",
             )
         })?;
-        let config = TrainConfig {
+        let track = self.track.tracked(self.beta2, self.steps)?;
+        let config = self.settings(vocab_size, self.steps, track);
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The flags as settings; lists of steps end at `last`.
+    fn settings(&self, vocab_size: usize, last: u64, track: Vec<Tracked>) -> TrainConfig {
+        TrainConfig {
             warmlab: env!("CARGO_PKG_VERSION").into(),
             data: self.data.clone(),
             seed: self.computing.seed,
@@ -258,13 +302,57 @@ impl Train {
                 early: self.save_early,
                 growth: self.save_growth,
                 every: self.save_every,
-                at: self.save_at.as_ref().map_or_else(Vec::new, |steps| steps.up_to(self.steps)),
+                at: self.save_at.as_ref().map_or_else(Vec::new, |steps| steps.up_to(last)),
                 before_jump: self.save_before_jump,
             },
             out: self.track.out.clone(),
-            track: self.track.tracked(self.beta2, self.steps)?,
-        };
-        config.validate()?;
-        Ok(config)
+            track,
+        }
     }
+}
+
+/// Jumps of the loss that are told one by one.
+const TOLD: usize = 3;
+
+/// What to say at the end of the updates at which the loss jumped.
+fn jumps(folder: &Path, lines: &[StepLine]) -> Result<Vec<String>> {
+    let jumps: Vec<&StepLine> = lines.iter().filter(|line| line.jump.is_some()).collect();
+    if jumps.is_empty() {
+        return Ok(vec![]);
+    }
+    let kept: Vec<(u64, u64)> = run::checkpoints(folder)?
+        .iter()
+        .filter_map(|(step, path)| Some((*step, run::kept_before(path)?)))
+        .collect();
+    let one = |line: &&StepLine| {
+        let steps: Vec<String> = kept
+            .iter()
+            .filter(|(_, jump)| *jump == line.step)
+            .map(|(step, _)| format!("step_{step}"))
+            .collect();
+        let kept = if steps.is_empty() {
+            String::new()
+        } else {
+            format!("; kept from before it: {}", steps.join(", "))
+        };
+        format!(
+            "the loss jumped to {:.4} at update {}, on the weights of step {}{kept}",
+            line.loss,
+            line.step,
+            line.step - 1
+        )
+    };
+    let mut told: Vec<String> = jumps.iter().take(TOLD).map(one).collect();
+    if let Some(more) = jumps.len().checked_sub(TOLD).filter(|more| *more > 0) {
+        told.push(format!(
+            "the loss jumped {more} more times: event/spike in the reports of `train` says when"
+        ));
+    }
+    Ok(told)
+}
+
+/// `1.5 MiB`.
+fn words(bytes: u64) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
 }
