@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::flags::{Computing, Everywhere, Measuring};
+use super::starts::Starts;
 use super::targets::{Target, batches, targets};
 use super::terminal::Terminal;
 use super::{Outcome, meta, resources};
@@ -50,7 +51,15 @@ pub fn run(analysis: &dyn Analysis, matches: &ArgMatches, terminal: &Terminal) -
     let options = options(analysis, matches);
     let targets = targets(&measuring, terminal)?;
     let (mut all, mut failed) = (Report::default(), 0);
-    let mut work = Work { analysis, options, measuring, computing, hints: Hints::default() };
+    let mut work = Work {
+        analysis,
+        options,
+        measuring,
+        computing,
+        hints: Hints::default(),
+        several: targets.len() > 1,
+        starts: None,
+    };
     for (i, target) in targets.iter().enumerate() {
         terminal.check()?;
         if targets.len() > 1 {
@@ -73,6 +82,7 @@ pub fn run(analysis: &dyn Analysis, matches: &ArgMatches, terminal: &Terminal) -
         }
         terminal.heard_enough();
     }
+    work.starts.iter().for_each(Starts::remove);
     let measuring = &work.measuring;
     print(&all, &measuring.format, terminal)?;
     let doubtful = all.rows.iter().filter(|row| row.status != Status::Ok).count();
@@ -96,6 +106,10 @@ struct Work<'a> {
     computing: Computing,
     /// From the checkpoint before.
     hints: Hints,
+    /// Whether there is a checkpoint before, or after.
+    several: bool,
+    /// Where what the last checkpoint gave is kept.
+    starts: Option<Starts>,
 }
 
 impl Work<'_> {
@@ -121,10 +135,14 @@ impl Work<'_> {
         let folder = measuring.out.join(&run).join(self.analysis.name());
         let path = folder.join(format!("step_{step}.parquet"));
         let mut meta = meta::metadata(self.analysis, &self.options, &checkpoint, &settings, &batches, &words);
+        let beside = measuring.out.join(&run).join(".commands").join(self.analysis.name());
+        let starts = self.several.then(|| Starts::new(&beside, &meta));
         if measuring.resume
             && let Some(report) = meta::finished(&path, &meta)
         {
             terminal.say(&format!("{} holds them already", path.display()));
+            self.hints = starts.as_ref().map_or_else(|| Ok(Hints::default()), |starts| starts.read(step))?;
+            self.starts = starts;
             return Ok(report);
         }
         let (count, id) = (batches.len(), data::id(&data::joint_sha256(&batches)));
@@ -152,7 +170,14 @@ impl Work<'_> {
             }
         }
         let report = Report { meta, rows: repeat::combine(rows, &id) };
-        report::write_parquet(&path, &report)?;
+        if let Some(starts) = starts {
+            starts.write(&self.hints)?;
+            report::write_parquet(&path, &report)?;
+            starts.keep_only(step)?;
+            self.starts = Some(starts);
+        } else {
+            report::write_parquet(&path, &report)?;
+        }
         meta::write_run_json(&path.with_extension("run.json"), start.elapsed())?;
         terminal.say(&format!("{} rows in {}", report.rows.len(), path.display()));
         Ok(report)

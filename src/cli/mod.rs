@@ -17,6 +17,7 @@ mod refusal;
 mod report;
 mod resources;
 mod resume;
+mod starts;
 mod steps;
 mod targets;
 mod terminal;

@@ -10,4 +10,6 @@ mod tracker;
 pub mod training;
 
 pub use journal::RUN;
+pub use line::Line;
+pub use state::{read_vectors, write_vectors};
 pub use tracker::{Tracker, Tracking};

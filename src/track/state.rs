@@ -27,8 +27,15 @@ fn path(folder: &Path, step: u64) -> PathBuf {
 /// # Errors
 /// Where the disk refuses.
 pub fn write(folder: &Path, step: u64, state: &BTreeMap<String, Vectors>) -> Result<()> {
-    let path = path(folder, step);
-    let unwritten = |e: SafeTensorError| Error::file(&path, format!("cannot be written: {e}"));
+    write_vectors(&path(folder, step), state)
+}
+
+/// Writes named vectors.
+///
+/// # Errors
+/// Where the disk refuses.
+pub fn write_vectors(path: &Path, state: &BTreeMap<String, Vectors>) -> Result<()> {
+    let unwritten = |e: SafeTensorError| Error::file(path, format!("cannot be written: {e}"));
     let bytes: Vec<Vec<u8>> = state.values().map(|vectors| vectors.values().to_le_bytes()).collect();
     let mut views = Vec::new();
     for ((name, vectors), bytes) in state.iter().zip(&bytes) {
@@ -36,7 +43,7 @@ pub fn write(folder: &Path, step: u64, state: &BTreeMap<String, Vectors>) -> Res
         let view = TensorView::new(dtype, vec![vectors.k(), vectors.n()], bytes);
         views.push((name, view.map_err(unwritten)?));
     }
-    files::write_bytes(&path, &safetensors::serialize(views, None).map_err(unwritten)?)
+    files::write_bytes(path, &safetensors::serialize(views, None).map_err(unwritten)?)
 }
 
 /// Removes what is before the last two up to `step`.
@@ -62,13 +69,20 @@ pub fn read(folder: &Path, step: u64) -> Result<Option<BTreeMap<String, Vectors>
         let path = path(folder, later);
         fs::remove_file(&path).at("remove", &path)?;
     }
-    let path = path(folder, step);
-    let bytes = match fs::read(&path) {
+    read_vectors(&path(folder, step))
+}
+
+/// Named vectors, where there is such a file.
+///
+/// # Errors
+/// Where it is damaged.
+pub fn read_vectors(path: &Path) -> Result<Option<BTreeMap<String, Vectors>>> {
+    let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e).at("read", &path),
+        Err(e) => return Err(e).at("read", path),
     };
-    let damaged = |what: String| Error::file(&path, format!("is damaged: {what}"));
+    let damaged = |what: String| Error::file(path, format!("is damaged: {what}"));
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
     let mut state = BTreeMap::new();
     for (name, tensor) in tensors.iter() {

@@ -17,6 +17,7 @@ mod following;
 mod golden;
 mod hessian_product;
 mod kernels;
+mod kills;
 mod large;
 mod moments;
 mod nanogpt_run;

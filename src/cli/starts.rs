@@ -1,0 +1,71 @@
+//! Where the search at the next checkpoint starts, on disk while an analysis goes through a run: one that was killed
+//! goes on to the same bits as if it had not been. The start a checkpoint leaves is on disk before its report is, and
+//! goes when the next report is there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{IoContext, Result};
+use crate::files;
+use crate::snapshot::Hints;
+use crate::track;
+
+/// What the numbers follow from beside the checkpoint.
+const JOB: [&str; 5] = ["schema_version", "options", "batch_sha256", "seed", "dtype"];
+
+/// The starts of one analysis of one run.
+pub struct Starts {
+    folder: PathBuf,
+}
+
+impl Starts {
+    /// Of the analysis with this metadata; `folder` is for what lies beside its reports.
+    pub fn new(folder: &Path, meta: &BTreeMap<String, String>) -> Self {
+        let values = JOB.map(|key| meta.get(&format!("warmlab.{key}")).map_or("", String::as_str));
+        let job: String = files::sha256(values.map(str::as_bytes)).chars().take(8).collect();
+        Starts { folder: folder.join(format!("starts-{job}")) }
+    }
+
+    fn path(&self, step: u64) -> PathBuf {
+        self.folder.join(format!("step_{step}.safetensors"))
+    }
+
+    /// Keeps what was found at a step; nothing where nothing was.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn write(&self, hints: &Hints) -> Result<()> {
+        hints.step.map_or(Ok(()), |step| track::write_vectors(&self.path(step), &hints.vectors))
+    }
+
+    /// What was found at a step whose report is there.
+    ///
+    /// # Errors
+    /// Where it is damaged.
+    pub fn read(&self, step: u64) -> Result<Hints> {
+        let vectors = track::read_vectors(&self.path(step))?;
+        Ok(vectors.map_or_else(Hints::default, |vectors| Hints { step: Some(step), vectors }))
+    }
+
+    /// Removes what was found at other steps than the last.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn keep_only(&self, step: u64) -> Result<()> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Ok(()) };
+        for entry in entries {
+            let path = entry.at("list", &self.folder)?.path();
+            if path != self.path(step) {
+                fs::remove_file(&path).at("remove", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes everything: the analysis is through.
+    pub fn remove(&self) {
+        // where that fails a later analysis finds a start it does not need
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
