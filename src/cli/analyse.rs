@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::flags::{Computing, Everywhere, Measuring};
 use super::starts::Starts;
-use super::targets::{Target, batches, targets};
+use super::targets::{Target, batches, contradiction, targets};
 use super::terminal::Terminal;
 use super::{Outcome, meta, resources};
 use crate::analysis::{Analysis, Options};
@@ -50,6 +50,8 @@ pub fn run(analysis: &dyn Analysis, matches: &ArgMatches, terminal: &Terminal) -
     let computing = Computing::from_arg_matches(matches).map_err(parse)?;
     let options = options(analysis, matches);
     let targets = targets(&measuring, terminal)?;
+    let doubt = contradiction(&targets, &measuring.out)?;
+    doubt.iter().for_each(|doubt| terminal.warn(doubt));
     let (mut all, mut failed) = (Report::default(), 0);
     let mut work = Work {
         analysis,
@@ -57,6 +59,7 @@ pub fn run(analysis: &dyn Analysis, matches: &ArgMatches, terminal: &Terminal) -
         measuring,
         computing,
         hints: Hints::default(),
+        doubt,
         several: targets.len() > 1,
         starts: None,
     };
@@ -106,6 +109,8 @@ struct Work<'a> {
     computing: Computing,
     /// From the checkpoint before.
     hints: Hints,
+    /// What contradicts in the run.
+    doubt: Option<String>,
     /// Whether there is a checkpoint before, or after.
     several: bool,
     /// Where what the last checkpoint gave is kept.
@@ -135,6 +140,7 @@ impl Work<'_> {
         let folder = measuring.out.join(&run).join(self.analysis.name());
         let path = folder.join(format!("step_{step}.parquet"));
         let mut meta = meta::metadata(self.analysis, &self.options, &checkpoint, &settings, &batches, &words);
+        meta.extend(self.doubt.iter().map(|doubt| ("warmlab.contradiction".into(), doubt.clone())));
         let beside = measuring.out.join(&run).join(".commands").join(self.analysis.name());
         let starts = self.several.then(|| Starts::new(&beside, &meta));
         if measuring.resume

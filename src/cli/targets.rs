@@ -9,7 +9,8 @@ use crate::data::{self, Batch, Corpus, Split, sampling};
 use crate::error::{Error, Result};
 use crate::random;
 use crate::run::{self, Checkpoint};
-use crate::train::TrainConfig;
+use crate::track;
+use crate::train::{self, TrainConfig};
 
 /// Folder of runs when none is named.
 pub const RUNS: &str = "runs";
@@ -131,9 +132,40 @@ fn enough_memory(tokens: usize) -> Result<()> {
     ))
 }
 
+/// Contradictions that are told one by one.
+const TOLD: usize = 3;
+
+/// What to say where the run's log, its checkpoints and its reports in `out` contradict each other.
+///
+/// # Errors
+/// Where they cannot be read.
+pub fn contradiction(targets: &[Target], out: &Path) -> Result<Option<String>> {
+    let Some(run) = targets.first().and_then(run_of) else { return Ok(None) };
+    let Some((updates, mut found)) = train::contradictions(&run)? else { return Ok(None) };
+    let name = run.canonicalize().unwrap_or_else(|_| run.clone());
+    found.extend(track::contradictions(&out.join(name.file_name().unwrap_or_default()), updates)?);
+    let more = found.len().saturating_sub(TOLD);
+    found.truncate(TOLD);
+    if more > 0 {
+        found.push(format!("{more} more"));
+    }
+    Ok((!found.is_empty()).then(|| {
+        format!(
+            "`{}` contradicts itself: {}; the numbers are those of each checkpoint as it is, and not of one run",
+            run.display(),
+            found.join("; ")
+        )
+    }))
+}
+
+/// The folder of a target's run, if it has one.
+fn run_of(target: &Target) -> Option<PathBuf> {
+    let above = || target.path.canonicalize().ok()?.parent()?.parent().map(Path::to_path_buf);
+    target.run.clone().or_else(above)
+}
+
 /// The data of run.toml, for a checkpoint of a run of ours.
 fn trained_on(target: &Target) -> Option<String> {
-    let absolute = target.path.canonicalize().ok()?;
-    let run = target.run.clone().or_else(|| absolute.parent()?.parent().map(Path::to_path_buf))?;
+    let run = run_of(target)?;
     TrainConfig::read(&run.join("run.toml")).ok().map(|config| config.data)
 }

@@ -18,7 +18,7 @@ pub use checkpoint::{Checkpoint, OptimizerState, PerTensor};
 pub use find::{Found, available, checkpoints, find};
 pub use folder::{folder, within};
 pub use listing::{Listed, tensors};
-pub use native::{MODEL_FILE, OPTIMIZER_FILE, kept_before, remove_unfinished};
+pub use native::{MODEL_FILE, OPTIMIZER_FILE, Standing, kept_before, remove_unfinished, standing};
 pub use native::{write as write_native, write_kept as write_native_kept};
 
 use std::io::Read;

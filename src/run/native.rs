@@ -203,8 +203,27 @@ pub fn write_kept(folder: &Path, checkpoint: &Checkpoint, jump: u64) -> Result<(
 
 /// The update whose jump of the loss a checkpoint was kept for.
 pub fn kept_before(folder: &Path) -> Option<u64> {
+    standing(folder)?.kept_before
+}
+
+/// Where in its run a checkpoint says it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Updates applied.
+    pub step: u64,
+    /// Loss of the last one's batch.
+    pub loss: Option<f64>,
+    /// The run's seed.
+    pub seed: Option<u64>,
+    /// The update whose jump of the loss it was kept for.
+    pub kept_before: Option<u64>,
+}
+
+/// What state.json says, where there is one that can be read.
+pub fn standing(folder: &Path) -> Option<Standing> {
     let bytes = fs::read(folder.join("state.json")).ok()?;
-    serde_json::from_slice::<State>(&bytes).ok()?.kept_before
+    let State { step, loss, data, kept_before, .. } = serde_json::from_slice(&bytes).ok()?;
+    Some(Standing { step, loss, seed: data.map(|data| data.seed), kept_before })
 }
 
 fn write_marked(folder: &Path, checkpoint: &Checkpoint, kept_before: Option<u64>) -> Result<()> {

@@ -3,12 +3,14 @@
 //! Rows, those of the training loop itself too, are appended to a journal as they are made and compacted into Parquet
 //! at each checkpoint; a resumed run goes on behind its checkpoint and computes what was beyond it again, bit for bit.
 
+mod consistency;
 mod journal;
 mod line;
 mod state;
 mod tracker;
 pub mod training;
 
+pub use consistency::contradictions;
 pub use journal::RUN;
 pub use line::Line;
 pub use state::{read_vectors, write_vectors};

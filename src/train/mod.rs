@@ -1,6 +1,7 @@
 //! Training a GPT, so that there is something to measure: the loop, its log and its checkpoints.
 
 mod config;
+mod consistency;
 mod folder;
 mod init;
 mod jumps;
@@ -11,6 +12,7 @@ mod saves;
 mod trainer;
 
 pub use config::TrainConfig;
+pub use consistency::contradictions;
 pub use folder::RunFolder;
 pub use init::initial_parameters;
 pub use listener::{Cadence, Deaf, Listener, Position, Tracked};

@@ -345,6 +345,61 @@ fn the_state_before_a_jump_of_the_loss_is_kept_and_the_jump_is_told() {
 }
 
 #[test]
+fn a_run_that_contradicts_itself_is_not_measured_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ["--steps", "6", "--save-every", "3", "--track", "adam"];
+    assert!(train(folder.path(), "r", &settings).status.success());
+    assert!(train(folder.path(), "other", &[&settings[..], &["--seed", "5"]].concat()).status.success());
+    let run = folder.path().join("runs/r");
+    let log = fs::read_to_string(run.join("steps.jsonl")).unwrap();
+    let measure = |target: &[&str]| {
+        let arguments = [&["attention", "--format", "json"], target].concat();
+        let output = warmlab(folder.path(), &arguments);
+        assert!(output.status.success(), "{output:?}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let note = report["meta"]["warmlab.contradiction"].as_str().map(str::to_string);
+        assert_eq!(stderr(&output).contains("contradicts itself"), note.is_some(), "{output:?}");
+        note
+    };
+    let all = || measure(&["--run", "runs/r"]);
+    assert_eq!(all(), None);
+    let broken = |text: String, says: &str| {
+        fs::write(run.join("steps.jsonl"), text).unwrap();
+        let note = all().unwrap_or_default();
+        assert!(note.contains(says), "{says}: {note}");
+        assert_eq!(measure(&["--ckpt", "runs/r/checkpoints/step_3"]), Some(note));
+        fs::write(run.join("steps.jsonl"), &log).unwrap();
+    };
+    let line = |i: usize| log.split_inclusive('\n').nth(i).unwrap();
+    broken(
+        log.split_inclusive('\n').take(4).collect(),
+        "step_6 lies beyond steps.jsonl, which has 4 updates",
+    );
+    broken(
+        log.split_inclusive('\n').flat_map(|line| [line, line]).collect(),
+        "line 2 of steps.jsonl is of update 1",
+    );
+    broken(log.replace(line(3), ""), "line 4 of steps.jsonl is of update 5");
+    let other = fs::read_to_string(folder.path().join("runs/other/steps.jsonl")).unwrap();
+    broken(other, "step_1 carries the loss");
+    broken(String::new(), "step_1 lies beyond");
+    let move_checkpoint = |from: &str, to: &str| {
+        fs::rename(folder.path().join("runs").join(from), folder.path().join("runs").join(to)).unwrap();
+    };
+    move_checkpoint("r/checkpoints/step_3", "r/checkpoints/step_5");
+    assert!(all().unwrap().contains("step_5 holds step 3"));
+    move_checkpoint("other/checkpoints/step_3", "r/checkpoints/step_3");
+    fs::remove_dir_all(run.join("checkpoints/step_5")).unwrap();
+    assert!(all().unwrap().contains("step_3 is of a run with another seed"));
+    fs::remove_dir_all(run.join("checkpoints/step_3")).unwrap();
+    assert_eq!(all(), None);
+    let reports = folder.path().join("reports/r/adam");
+    fs::copy(reports.join("steps_4_4.parquet"), reports.join("steps_4_9.parquet")).unwrap();
+    let note = all().unwrap();
+    assert!(note.contains("two reports of adam have update 4") && note.contains("reach update 9"), "{note}");
+}
+
+#[test]
 fn two_processes_do_not_share_a_run_and_unnamed_ones_take_other_names() {
     let folder = tempfile::tempdir().unwrap();
     let arguments =
