@@ -7,6 +7,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use crate::error::{Error, Result};
+use crate::report::plain;
 use crate::train::{Tracked, TrainConfig};
 
 /// A setting in words.
@@ -87,7 +88,7 @@ pub fn agree(matches: &ArgMatches, asked: &TrainConfig, run: &TrainConfig, folde
 
 /// What more updates do: the schedule stays as it was set.
 pub fn extension(run: &TrainConfig, steps: u64) -> String {
-    let (decay, floor) = (run.schedule.decay, run.schedule.min_lr);
+    let (decay, floor) = (run.schedule.decay, plain(run.schedule.min_lr));
     let from = run.steps + 1;
     let rate = if decay >= steps {
         format!(

@@ -142,8 +142,9 @@ const TOLD: usize = 3;
 pub fn contradiction(targets: &[Target], out: &Path) -> Result<Option<String>> {
     let Some(run) = targets.first().and_then(run_of) else { return Ok(None) };
     let Some((updates, mut found)) = train::contradictions(&run)? else { return Ok(None) };
-    let name = run.canonicalize().unwrap_or_else(|_| run.clone());
-    found.extend(track::contradictions(&out.join(name.file_name().unwrap_or_default()), updates)?);
+    let folder = run.canonicalize().unwrap_or_else(|_| run.clone());
+    let name = folder.file_name().unwrap_or_default();
+    found.extend(track::contradictions(&out.join(name), updates)?);
     let more = found.len().saturating_sub(TOLD);
     found.truncate(TOLD);
     if more > 0 {
@@ -151,8 +152,8 @@ pub fn contradiction(targets: &[Target], out: &Path) -> Result<Option<String>> {
     }
     Ok((!found.is_empty()).then(|| {
         format!(
-            "`{}` contradicts itself: {}; the numbers are those of each checkpoint as it is, and not of one run",
-            run.display(),
+            "run `{}` contradicts itself: {}; the numbers are those of each checkpoint as it is, and not of one run",
+            name.to_string_lossy(),
             found.join("; ")
         )
     }))

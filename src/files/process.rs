@@ -56,9 +56,43 @@ fn name() -> String {
 fn pid_lives(pid: u32) -> Option<bool> {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
     // refused means that it is there and somebody else's
-    Some(!matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
+    let there = !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH));
+    Some(there && !is_zombie(pid.as_raw_nonzero().get()))
+}
+
+/// Whether a process has ended and only waits for its parent to hear of it, which in a container may never happen.
+#[cfg(unix)]
+fn is_zombie(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // the name in parentheses may hold anything
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 #[cfg(not(unix))]
 fn pid_lives(_pid: u32) -> Option<bool> {
     None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn the_killed_are_dead_before_their_parent_hears_of_it() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("spawned");
+        let process = Process { pid: child.id(), ..Process::this() };
+        assert_eq!(process.lives(), Some(true));
+        child.kill().expect("killed");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // it is a zombie until it is waited for
+        while process.lives() != Some(false) {
+            assert!(Instant::now() < deadline, "a zombie counts as alive");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.wait().expect("ended");
+        assert_eq!(process.lives(), Some(false));
+        assert_eq!(Process { host: "elsewhere~1".into(), pid: 1 }.lives(), None);
+    }
 }
