@@ -142,9 +142,23 @@ fn lose_power(folder: &Path, random: &mut Random) {
 }
 
 fn kill(mut child: Child) {
-    let group = format!("-{}", child.id());
-    let _ = Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status();
+    let group = child.id().to_string();
+    let _ = Command::new("kill").args(["-9", "--", &format!("-{group}")]).stderr(Stdio::null()).status();
     child.wait().unwrap();
+    // the others of the group die on their own time
+    while alive(&group) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// Whether a process of the group still runs; where there is no /proc, nobody can say.
+fn alive(group: &str) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok()).any(|stat| {
+        // after the name: state, parent, group
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        fields.get(2) == Some(&group) && !["Z", "X"].contains(&fields[0])
+    })
 }
 
 /// (kills, of them those that hit a process at work) of `count` cuts of a scene.
