@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::linalg::LinearOperator;
 use crate::model::Gpt;
 use crate::observer::Observer;
-use crate::operator::{self, Curvature, Preconditioner, critical_rate};
+use crate::operator::{self, Curvature, Demand, Preconditioner, critical_rate};
 use crate::optim::limits::{self, Limits};
 use crate::optim::stability;
 use crate::row::{Row, Status};
@@ -109,7 +109,8 @@ impl Analysis for Sharpness {
     }
 
     fn run(&self, snapshot: &Snapshot, _: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
-        let plan = snapshot.plan(1, 4, 4)?;
+        // H g, P, P⁻¹x twice, a moved model twice, and the next update's gradient, parameters and moments
+        let plan = snapshot.plan(Demand::new(1, 4, 4).holding(10))?;
         observer.note(&format!("plan: {}", plan.describe(snapshot.batch())));
         let curvature = snapshot.curvature(&plan)?;
         let g = curvature.gradient();

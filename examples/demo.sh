@@ -32,11 +32,15 @@ page=reports/demo-cold-demo-warm.html
 cat <<'END'
 
 The same model, seed, batches and peak learning rate 6e-3, about three times the best; `demo-warm` reaches
-it over 60 updates, `demo-cold` starts with it. Look at preconditioned λ1 over threshold_t in the first rows:
-that is the curvature Adam really meets, and the largest it would stand if nothing else changed. λ1 and loss
-show what the first updates of `demo-cold` cost. φ is the gradient's signal over its noise, per sequence: early
-batches agree. The angle says how far an update turns the weights: without warmup the first updates turn them
-furthest; with it the angle grows with the rate. Entropy falls as attention narrows.
+it over 60 updates, `demo-cold` starts with it. λ1 and the loss show what the first updates of `demo-cold` cost.
+Preconditioned λ1 is the curvature in Adam's geometry, P = √v̂ + ε as the checkpoint has it, on the first validation
+sequences; masked λ1 leaves out the coordinates with √v̂ < 10 ε, such as rows of tokens that no batch has held yet, on
+which other sequences than the last batches put curvature that no gradient has scaled: where the two differ, read the
+masked one. threshold_t is what a frozen P would stand at the next learning rate in the long run, margin is threshold_t
+over c·λ1, c what clipping leaves of the next update. P is never frozen: a margin below 1 at a step says that the
+curvature is large for the rate, not that the run became unstable there. φ is the gradient's signal over its noise, per
+sequence: early batches agree. The angle says how far an update turns the weights: without warmup the first updates
+turn them furthest; with it the angle grows with the rate. Entropy falls as attention narrows.
 
 Reports: reports/demo-cold/*/step*.parquet and reports/demo-warm/*/step*.parquet
 Next:    warmlab inspect reports/demo-cold/hessian/step_1.parquet

@@ -12,6 +12,7 @@ use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::row::Row;
+use crate::run::Moments;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::step::{Step, Wanted};
@@ -156,6 +157,11 @@ pub trait Analysis: Sync {
     fn options(&self) -> &'static [OptionSpec];
     /// Conventions a reader of the numbers must know, for the metadata.
     fn notes(&self) -> &'static str;
+
+    /// Which of the optimizer's moments it reads: what it does not is not kept in memory.
+    fn moments(&self, _options: &Options) -> Moments {
+        Moments::Both
+    }
 
     /// Measures.
     ///

@@ -10,7 +10,7 @@ use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::Gpt;
 use crate::observer::Observer;
-use crate::operator::{Curvature, Plan};
+use crate::operator::{Curvature, Demand, Plan};
 use crate::optim::limits::{self, Limits};
 use crate::optim::{self, AdamW, Clip, Hyperparameters, Part, UpdateStatistics, clip_factor};
 use crate::row::{Origin, Row};
@@ -22,7 +22,7 @@ use crate::vectors::Vectors;
 /// A run at one step, with a batch to measure it on.
 pub struct Snapshot {
     run: Arc<str>,
-    checkpoint: Checkpoint,
+    checkpoint: Arc<Checkpoint>,
     batch: Batch,
     settings: Settings,
     curvature: OnceCell<Curvature>,
@@ -60,7 +60,8 @@ pub struct NextUpdate {
 
 impl Snapshot {
     /// The checkpoint seen through `batch`. Its parameters are already in the settings' precision.
-    pub fn new(checkpoint: Checkpoint, batch: Batch, settings: Settings) -> Self {
+    pub fn new(checkpoint: impl Into<Arc<Checkpoint>>, batch: Batch, settings: Settings) -> Self {
+        let checkpoint = checkpoint.into();
         let notes = checkpoint.notes.join("; ");
         let remarks = (!notes.is_empty()).then(|| ("warmlab.checkpoint_notes".to_string(), notes));
         Snapshot {
@@ -84,6 +85,11 @@ impl Snapshot {
     pub fn hint(&self, name: &str, n: usize) -> Option<Vectors> {
         let hints = self.hints.borrow();
         hints.vectors.get(name).filter(|v| v.n() == n && v.dtype() == self.settings.dtype).cloned()
+    }
+
+    /// Whether there is any hint.
+    pub fn has_hints(&self) -> bool {
+        !self.hints.borrow().vectors.is_empty()
     }
 
     /// Leaves a hint for the next step in the place of the one it came with.
@@ -149,13 +155,13 @@ impl Snapshot {
         &self.settings
     }
 
-    /// How products with curvature matrices fit the memory when `basis` vectors would be welcome and
-    /// `least` are needed, `block` at a time.
+    /// How products with curvature matrices fit the memory beside the moments that the checkpoint holds.
     ///
     /// # Errors
     /// Where not even one micro-batch of one sequence fits.
-    pub fn plan(&self, block: usize, least: usize, basis: usize) -> Result<Plan> {
-        Plan::new(self.config(), &self.batch, &self.settings, block, least, basis)
+    pub fn plan(&self, demand: Demand) -> Result<Plan> {
+        let moments = self.optimizer().map_or(0, OptimizerState::moments);
+        Plan::new(self.config(), &self.batch, &self.settings, demand.holding(moments))
     }
 
     /// The model, in the settings' precision and on their device.
@@ -186,7 +192,8 @@ impl Snapshot {
     /// # Errors
     /// Where not even one sequence fits the memory.
     pub fn micro_batch(&self) -> Result<usize> {
-        Ok(self.plan(1, 1, 1)?.micro_batch)
+        // the next update: a gradient, parameters, the moments, and a copy of these while it is made
+        Ok(self.plan(Demand::new(1, 1, 1).holding(6))?.micro_batch)
     }
 
     /// The optimizer's state and constants.

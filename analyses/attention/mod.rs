@@ -25,7 +25,9 @@ mod rows;
 use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
 use crate::error::{Error, Result};
 use crate::observer::Observer;
+use crate::operator::Demand;
 use crate::row::Row;
+use crate::run::Moments;
 use crate::snapshot::Snapshot;
 use crate::step::{Step, Wanted};
 use crate::takes::Takes;
@@ -159,10 +161,14 @@ impl Analysis for Attention {
          tokens, or singular values"
     }
 
+    fn moments(&self, _options: &Options) -> Moments {
+        Moments::None
+    }
+
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
         let collapsed_below = collapsed_below(options)?;
         observer.check()?;
-        let plan = snapshot.plan(0, 0, 0)?;
+        let plan = snapshot.plan(Demand::new(0, 0, 0))?;
         let statistics = snapshot.gpt()?.statistics(snapshot.batch(), plan.micro_batch)?;
         let mut rows = rows(&statistics, collapsed_below, true);
         rows.extend(qk_rows(snapshot.config(), &snapshot.checkpoint().parameters)?);

@@ -3,7 +3,7 @@
 use crate::analysis::Options;
 use crate::error::{Error, Result};
 use crate::linalg::{Request, trace};
-use crate::operator::{self, Curvature, Keep, Plan, Preconditioner, Scope};
+use crate::operator::{self, Curvature, Demand, Keep, Plan, Preconditioner, Scope};
 use crate::optim::clip_factor;
 use crate::snapshot::Snapshot;
 use crate::takes::Takes;
@@ -176,15 +176,32 @@ impl Job {
     /// # Errors
     /// Where not even one vector at a time fits.
     pub fn plan(&self, snapshot: &Snapshot) -> Result<Plan> {
-        let least = self.kinds.iter().map(|kind| self.wanted(*kind)).max().unwrap_or(0) + 5;
+        let least = self.most_wanted() + 5;
         let least = if self.trace && !self.exact { least.max(trace::held(self.probes)) } else { least };
         let solver = self.request.max_matvecs + 1;
         let wish = if self.density { solver.max(self.group() * self.depth) } else { solver };
-        let several = snapshot.plan(self.group(), least, wish);
+        let demand =
+            |block: usize, wish: usize| Demand::new(block, least, wish).holding(self.held(snapshot, block));
+        let several = snapshot.plan(demand(self.group(), wish));
         if self.group() == 1 || several.as_ref().is_ok_and(|plan| plan.keep == Keep::Kept) {
             return several;
         }
-        snapshot.plan(1, least, solver.max(self.depth))
+        snapshot.plan(demand(1, solver.max(self.depth)))
+    }
+
+    /// Eigenvalues wanted of the matrix of which most are.
+    fn most_wanted(&self) -> usize {
+        self.kinds.iter().map(|kind| self.wanted(*kind)).max().unwrap_or(0)
+    }
+
+    /// Vectors beside the basis: the products that verify what was found, a hint for each matrix searched before or near where the last checkpoint's was, P and
+    /// the scaled copies of what it multiplies.
+    fn held(&self, snapshot: &Snapshot, block: usize) -> usize {
+        let preconditioned = self.kinds.iter().any(|kind| kind.is_preconditioned());
+        // kept, and a copy to start near
+        let own = if preconditioned || snapshot.has_hints() { 2 } else { 0 };
+        let hints = if self.exact { 0 } else { self.kinds.len() - 1 + own };
+        self.most_wanted().saturating_sub(1) + hints + if preconditioned { 1 + block } else { 0 }
     }
 
     /// Probes multiplied at a time at most.

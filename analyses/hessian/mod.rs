@@ -38,6 +38,7 @@ use crate::optim::Clip;
 use crate::optim::limits::{self, Limits};
 use crate::random::{self, Random};
 use crate::row::{Row, Status};
+use crate::run::Moments;
 use crate::snapshot::Snapshot;
 use crate::vectors::Vectors;
 use condition::Known;
@@ -76,6 +77,11 @@ impl Analysis for Hessian {
          preconditioned-next: v with this batch's gradient added as the run would clip it, N+1; lambda: of P^-1/2 H \
          P^-1/2, of which an update of clipped gradients meets c times as much; margin: threshold_t/(c lambda1), c \
          frozen, like P; masked: without coordinates where sqrt(v_hat) < 10 eps"
+    }
+
+    fn moments(&self, options: &Options) -> Moments {
+        let preconditioned = |text: &String| Kind::parse(text).is_ok_and(Kind::is_preconditioned);
+        if options.all("operator").iter().any(preconditioned) { Moments::Second } else { Moments::None }
     }
 
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
@@ -184,23 +190,26 @@ impl Part<'_> {
         }
         if job.exact || request.top + request.bottom > 0 {
             let name = format!("{prefix}/{}", self.scope.name);
-            let found = solve(false, request, snapshot.hint(&name, self.scope.n()), &name)?;
+            let n = self.scope.n();
+            let mut found = solve(false, request, snapshot.hint(&name, n), &name)?;
             if !job.exact {
-                snapshot.leave_hint(&name, found.hint());
+                // the sum says enough to start near, and the vectors are not held beside the next search
+                snapshot.leave_hint(&name, found.take_hint());
             }
             rows.extend(extremes::list(&found, format!("{prefix}/lambda"), &found.top));
             rows.extend(extremes::list(&found, format!("{prefix}/lambda_min"), &found.bottom));
             if let Some(preconditioner) = self.preconditioner {
                 let share = preconditioner.masked_fraction(&self.scope.ranges);
-                let masked = if share > 0.0 {
+                let quantity = format!("{prefix}/lambda_masked");
+                rows.extend(if share > 0.0 {
                     let request = Request { bottom: 0, ..request.clone() };
-                    let near = (!job.exact).then(|| found.hint());
-                    solve(true, &request, near, &format!("{name}/masked"))?
+                    let near = if job.exact { None } else { snapshot.hint(&name, n) };
+                    let masked = solve(true, &request, near, &format!("{name}/masked"))?;
+                    extremes::list(&masked, quantity, &masked.top)
                 } else {
-                    found.clone()
-                };
-                rows.extend(extremes::list(&masked, format!("{prefix}/lambda_masked"), &masked.top));
-                rows.push(extremes::masked_fraction(self.kind, share, self.scope.n()));
+                    extremes::list(&found, quantity, &found.top)
+                });
+                rows.push(extremes::masked_fraction(self.kind, share, n));
                 if let Some((limits, clip)) = self.adam.filter(|_| self.scope.name == "all") {
                     let prefix = self.kind.of_limits();
                     rows.extend(limits.thresholds(prefix));

@@ -29,7 +29,7 @@ use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::linalg::{Followed, Follower, Following, LinearOperator};
 use crate::model::Gpt;
-use crate::operator::{self, Curvature, GaussNewton, Plan, Preconditioned, Preconditioner};
+use crate::operator::{self, Curvature, Demand, GaussNewton, Plan, Preconditioned, Preconditioner};
 use crate::optim::Clip;
 use crate::optim::limits::{self, Lambda, Limits};
 use crate::random::{self, Random};
@@ -135,7 +135,9 @@ impl CurvatureTracker {
     }
 
     fn plan(&self, batch: &Batch) -> Result<Plan> {
-        Plan::new(&self.config, batch, &self.settings, 1, self.basis, self.basis)
+        // the trainer's parameters twice, its gradient and moments, and P
+        let demand = Demand::new(1, self.basis, self.basis).holding(6);
+        Plan::new(&self.config, batch, &self.settings, demand)
     }
 
     fn curvature(&self, gpt: Gpt, batch: &Batch) -> Result<Curvature> {

@@ -30,7 +30,7 @@ use crate::config::GptConfig;
 use crate::error::{Error, Result};
 use crate::linalg::LinearOperator;
 use crate::observer::Observer;
-use crate::operator::{self, Curvature, Hessian, Scope};
+use crate::operator::{self, Curvature, Demand, Hessian, Scope};
 use crate::row::Row;
 use crate::run::OptimizerState;
 use crate::snapshot::Snapshot;
@@ -145,7 +145,7 @@ impl Analysis for Snr {
             )));
         }
         let size = count.checked_div(micro_batches).unwrap_or(1);
-        let mut plan = snapshot.plan(1, 4, 4)?;
+        let mut plan = snapshot.plan(Demand::new(1, 4, 4))?;
         if plan.micro_batch >= size {
             // whole micro-batches of the estimate in each pass
             plan.micro_batch -= plan.micro_batch % size;

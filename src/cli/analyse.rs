@@ -1,6 +1,7 @@
 //! The commands of the catalogue: one per analysis, made from its declaration.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
@@ -122,7 +123,8 @@ impl Work<'_> {
     fn measure(&mut self, target: &Target, terminal: &Terminal) -> Result<Report> {
         let start = Instant::now();
         let (measuring, computing) = (&self.measuring, &self.computing);
-        let mut checkpoint = run::open(&target.path, computing.dtype)?;
+        let moments = self.analysis.moments(&self.options);
+        let mut checkpoint = run::open(&target.path, computing.dtype)?.with_moments(moments);
         checkpoint.notes.iter().for_each(|note| terminal.say(note));
         if let Some(name) = target.run.as_deref().and_then(Path::file_name) {
             checkpoint.run = name.to_string_lossy().into_owned();
@@ -152,17 +154,14 @@ impl Work<'_> {
             return Ok(report);
         }
         let (count, id) = (batches.len(), data::id(&data::joint_sha256(&batches)));
-        let (mut rows, mut checkpoint) = (Vec::new(), Some(checkpoint));
+        let (mut rows, checkpoint) = (Vec::new(), Arc::new(checkpoint));
         let mut hints = Some(std::mem::take(&mut self.hints));
         for (i, batch) in batches.into_iter().enumerate() {
-            // the last batch takes the checkpoint: parameters and moments are held once
-            let own = if i + 1 < count { checkpoint.clone() } else { checkpoint.take() };
-            let Some(own) = own else { break };
             if i > 0 {
                 terminal.heard_enough();
                 terminal.progress(i as u64, count as u64, "batches");
             }
-            let mut snapshot = Snapshot::new(own, batch, settings.clone());
+            let mut snapshot = Snapshot::new(checkpoint.clone(), batch, settings.clone());
             if let Some(hints) = hints.take() {
                 if let Some(step) = hints.step {
                     meta.insert("warmlab.start".into(), format!("near what was found at step {step}"));

@@ -90,6 +90,9 @@ pub fn batches(
         })?,
     };
     let corpus = Corpus::open(&name, &datasets::places())?;
+    // a file that was named is used as it is
+    let named_file = measuring.data.is_some() && Path::new(&name).is_file();
+    let training = if corpus.has_validation() || named_file { "" } else { TRAINING };
     let tokens = corpus.tokens(Split::Val);
     let seq = measuring.block_size.unwrap_or(checkpoint.config.block_size);
     let batch_size = measuring.batch_size();
@@ -116,8 +119,11 @@ pub fn batches(
         1 => String::new(),
         count => format!("{count} batches of "),
     };
-    Ok((batches, format!("{count}{order} {batch_size} sequences of {seq} tokens of {name}")))
+    Ok((batches, format!("{count}{order} {batch_size} sequences of {seq} tokens of {name}{training}")))
 }
+
+/// What is said of tokens that are not kept from training.
+pub const TRAINING: &str = ", which are training tokens: there is no val.bin";
 
 /// Tokens of all batches together: more would fill the memory before the first number.
 const MOST_TOKENS: usize = 1 << 28;

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::flags::{DEFAULT_BATCH_SIZE, whole};
 use super::steps::Steps;
+use super::targets::TRAINING;
 use super::{meta, resources};
 use crate::analyses::ANALYSES;
 use crate::analyses::hessian::OPERATORS;
@@ -114,7 +115,8 @@ pub fn trackings(config: &TrainConfig, corpus: &Corpus, device: Device) -> Resul
         let memory = analysis.tracker(&opening, &options)?;
         let mut meta = meta::tracking_metadata(analysis, &options, config, device);
         if let Some(memory) = &memory {
-            meta::add_probe(&mut meta, &probe, &config.data);
+            let training = if corpus.has_validation() { "" } else { TRAINING };
+            meta::add_probe(&mut meta, &probe, &format!("{}{training}", config.data));
             let remarks = memory.remarks().into_iter();
             meta.extend(remarks.map(|(key, text)| (format!("warmlab.{key}"), text)));
         }

@@ -165,6 +165,12 @@ impl Train {
                 crate::report::plain(rate)
             ));
         }
+        if !corpus.has_validation() && config.eval_every > 0 {
+            terminal.say(&format!(
+                "`{}` has no val.bin: the validation loss is measured on training tokens",
+                config.data
+            ));
+        }
         let trackings = track::trackings(&config, &corpus, self.computing.device)?;
         let folder = match folder {
             Some(folder) => {

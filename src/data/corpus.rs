@@ -124,6 +124,11 @@ impl Corpus {
         ))
     }
 
+    /// Whether there are tokens that training does not read.
+    pub fn has_validation(&self) -> bool {
+        self.val.is_some()
+    }
+
     /// The tokens of a split; all of them where there is only one.
     pub fn tokens(&self, split: Split) -> &Tokens {
         let (first, second) = match split {

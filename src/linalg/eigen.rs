@@ -58,6 +58,13 @@ impl Eigenpairs {
         panel::combine(&self.vectors, Array2::ones((self.vectors.k(), 1)).view())
     }
 
+    /// The same, and the eigenvectors are given up.
+    pub fn take_hint(&mut self) -> Vectors {
+        let hint = self.hint();
+        self.vectors = Vectors::zeros(0, hint.n(), hint.dtype());
+        hint
+    }
+
     /// Whether every pair is converged and none may be missing against what was asked.
     pub fn settled(&self) -> bool {
         !self.completeness.doubtful() && self.top.iter().chain(&self.bottom).all(|pair| pair.converged)

@@ -37,6 +37,32 @@ pub struct Checkpoint {
     pub sha256: String,
 }
 
+/// Which of Adam's moments something reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moments {
+    /// Neither.
+    None,
+    /// v, or what the optimizer has in its place.
+    Second,
+    /// m and v.
+    Both,
+}
+
+impl Checkpoint {
+    /// Without the moments that nothing reads: each is as large as the parameters.
+    pub fn with_moments(mut self, moments: Moments) -> Self {
+        if let Some(optimizer) = &mut self.optimizer {
+            if moments != Moments::Both {
+                optimizer.exp_avg = None;
+            }
+            if moments == Moments::None {
+                (optimizer.exp_avg_sq, optimizer.max_exp_avg_sq) = (None, None);
+            }
+        }
+        self
+    }
+}
+
 /// What an optimizer carries from one update to the next.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OptimizerState {
@@ -146,5 +172,10 @@ impl OptimizerState {
             ));
         }
         Ok(())
+    }
+
+    /// How many moments it holds.
+    pub fn moments(&self) -> usize {
+        [&self.exp_avg, &self.exp_avg_sq, &self.max_exp_avg_sq].into_iter().flatten().count()
     }
 }

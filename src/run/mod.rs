@@ -14,7 +14,7 @@ mod native;
 mod pytorch;
 mod tensors;
 
-pub use checkpoint::{Checkpoint, OptimizerState, PerTensor};
+pub use checkpoint::{Checkpoint, Moments, OptimizerState, PerTensor};
 pub use find::{Found, available, checkpoints, find};
 pub use folder::{folder, within};
 pub use listing::{Listed, tensors};

@@ -34,7 +34,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("step", &["model", "optim", "data"]),
     ("train", &["model", "optim", "schedule", "data", "run", "stats", "step"]),
     ("snapshot", &["operator", "model", "data", "run", "optim"]),
-    ("analysis", &["snapshot", "step", "data"]),
+    ("analysis", &["snapshot", "step", "data", "run"]),
     ("repeat", &["stats"]),
     (
         "analyses",
