@@ -43,6 +43,6 @@ sequence: early batches agree. The angle says how far an update turns the weight
 turn them furthest; with it the angle grows with the rate. Entropy falls as attention narrows.
 
 Reports: reports/demo-cold/*/step*.parquet and reports/demo-warm/*/step*.parquet
-Next:    warmlab inspect reports/demo-cold/hessian/step_1.parquet
+Next:    warmlab inspect reports/demo-cold
 END
 echo "Page:    $PWD/$page"

@@ -54,13 +54,26 @@ pub struct Options(BTreeMap<String, Vec<String>>);
 impl Options {
     /// The defaults of `specs`.
     pub fn defaults(specs: &[OptionSpec]) -> Self {
-        let pairs = specs.iter().filter(|s| !s.default.is_empty());
-        Options(pairs.map(|s| (s.name.to_string(), vec![s.default.to_string()])).collect())
+        let mut options = Options::default();
+        let given = specs.iter().filter(|spec| !spec.default.is_empty());
+        given.for_each(|spec| options.choose(spec, vec![spec.default.to_string()]));
+        options
     }
 
     /// Sets the values of one option; a switch that is on has the value "true".
     pub fn set(&mut self, name: &str, values: Vec<String>) {
         self.0.insert(name.into(), values);
+    }
+
+    /// Sets the values of one option as all choices that mean the same are written: of one that may be repeated each
+    /// value once, in one order.
+    pub fn choose(&mut self, spec: &OptionSpec, values: Vec<String>) {
+        let mut values: Vec<String> = values.iter().map(|value| spec.takes.normal(value)).collect();
+        if spec.repeatable {
+            values.sort();
+            values.dedup();
+        }
+        self.set(spec.name, values);
     }
 
     /// All values of an option.

@@ -15,7 +15,9 @@ pub enum Status {
     Ok,
     /// The solver stopped before its tolerance was met; the value is its best.
     Unconverged,
-    /// The data cannot answer: a list may be incomplete, a mean does not stand out of its noise.
+    /// A list of eigenvalues may have skipped one; written as unresolved.
+    Incomplete,
+    /// The data cannot answer: a mean does not stand out of its noise.
     Unresolved,
     /// The computation met NaN or infinity; there is no value.
     Nonfinite,
@@ -27,7 +29,7 @@ impl Status {
         match self {
             Status::Ok => "ok",
             Status::Unconverged => "unconverged",
-            Status::Unresolved => "unresolved",
+            Status::Incomplete | Status::Unresolved => "unresolved",
             Status::Nonfinite => "nonfinite",
         }
     }

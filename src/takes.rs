@@ -68,6 +68,19 @@ impl Takes {
         }
     }
 
+    /// A value that was checked as all are written that mean the same: `1e-3` and `0.001` are one number.
+    pub fn normal(self, text: &str) -> String {
+        let number = |text: &str| text.parse::<f64>().map_or_else(|_| text.to_string(), |x| x.to_string());
+        match self {
+            Takes::Nothing | Takes::Word(_) | Takes::Text => text.to_string(),
+            Takes::Whole(..) => text.parse::<u64>().map_or_else(|_| text.to_string(), |n| n.to_string()),
+            Takes::Number(..) => number(text),
+            Takes::Numbers(..) => {
+                text.split(',').map(|part| number(part.trim())).collect::<Vec<_>>().join(",")
+            }
+        }
+    }
+
     /// The whole number in `text`.
     ///
     /// # Errors
@@ -199,6 +212,20 @@ mod tests {
         assert!(
             levels.check("0.1, 1").is_ok() && levels.check("0.1,2").is_err() && levels.check("").is_err()
         );
+    }
+
+    #[test]
+    fn what_means_the_same_is_written_alike() {
+        for (takes, text, normal) in [
+            (Takes::POSITIVE, "1e-3", "0.001"),
+            (Takes::POSITIVE, "0.0010", "0.001"),
+            (Takes::COUNT, "007", "7"),
+            (Takes::Numbers("", |_| true), "0.50, 1e0", "0.5,1"),
+            (Takes::Text, "1.0", "1.0"),
+        ] {
+            takes.check(text).expect("a value");
+            assert_eq!(takes.normal(text), normal);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub fn masked_fraction(kind: Kind, share: f64, n: usize) -> Row {
 pub fn status(pairs: &Eigenpairs, pair: &Ritz) -> Status {
     match (pair.converged, pairs.completeness.doubtful()) {
         (false, _) => Status::Unconverged,
-        (true, true) => Status::Unresolved,
+        (true, true) => Status::Incomplete,
         (true, false) => Status::Ok,
     }
 }

@@ -1,25 +1,26 @@
 //! `warmlab inspect`.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::Outcome;
 use super::flags::Everywhere;
+use super::survey;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::report;
 use crate::run::{self, Checkpoint, Listed};
 use crate::values::{DType, Values};
 
-/// Describe a checkpoint or a Parquet report
+/// Describe a checkpoint, a run, a report, or a folder of reports
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  warmlab inspect runs/first/checkpoints/step_200\n  warmlab inspect out/ckpt.pt"
+    after_help = "Examples:\n  warmlab inspect runs/first/checkpoints/step_200\n  warmlab inspect reports/first"
 )]
 pub struct Inspect {
-    /// A checkpoint (file or folder), or a report
+    /// A checkpoint (file or folder), a run, a report, or a folder of reports
     path: PathBuf,
     #[command(flatten)]
     everywhere: Everywhere,
@@ -33,13 +34,12 @@ impl Inspect {
             return Err(Error::usage(format!("`{}` does not exist", self.path.display())));
         }
         if self.path.extension().is_some_and(|e| e == "parquet") {
-            let report = report::read_parquet(&self.path)?;
-            let mut text = String::new();
-            for (key, value) in &report.meta {
-                let _ = writeln!(text, "{key:<28} {value}");
-            }
-            text.push('\n');
-            text.push_str(&report::table(&report.rows, terminal.columns()));
+            terminal.data(&describe_report(&self.path, terminal)?)?;
+            return Ok(Outcome::Done);
+        }
+        if self.path.is_dir()
+            && let Some(text) = survey::describe(&self.path)?
+        {
             terminal.data(&text)?;
             return Ok(Outcome::Done);
         }
@@ -75,6 +75,28 @@ fn list(files: &[(PathBuf, Vec<Listed>)]) -> String {
 
 fn extents(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+/// The metadata of a report, and its rows where they are of this version's columns.
+fn describe_report(path: &Path, terminal: &Terminal) -> Result<String> {
+    let mut text = String::new();
+    let meta = report::read_metadata(path)?;
+    for (key, value) in &meta {
+        let _ = writeln!(text, "{key:<28} {value}");
+    }
+    match meta.get("warmlab.schema_version").map(String::as_str) {
+        Some(other) if other != report::SCHEMA_VERSION => terminal.warn(&format!(
+            "`{}` is written in schema {other}, and this version reads the rows of schema {}: measure again to have \
+             them",
+            path.display(),
+            report::SCHEMA_VERSION
+        )),
+        _ => {
+            text.push('\n');
+            text.push_str(&report::table(&report::read_parquet(path)?.rows, terminal.columns()));
+        }
+    }
+    Ok(text)
 }
 
 fn describe(checkpoint: &Checkpoint) -> String {

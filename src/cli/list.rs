@@ -93,9 +93,11 @@ fn section(text: &mut String, name: &str, about: &str, notes: &str, quantities: 
 const HEAD: &str = "\
 # Reports
 
-Results land here as `RUN/ANALYSIS/step_N.parquet`, one row per number, all analyses with the same columns; \
-beside each lies `step_N.run.json` with the command, the time it took and the peak memory. Everything needed \
-to repeat a number is in the key-value metadata of its Parquet file: `warmlab inspect FILE` prints it.
+Results land here as `RUN/ANALYSIS/step_N-KEY.parquet`, one row per number, all analyses with the same columns. KEY \
+follows from the checkpoint, the batch, the options, the precision and the device: a command that is repeated writes \
+the same file, and no other command touches it. `RUN/.commands/ANALYSIS/step_N-KEY.json` has the command line, the \
+time it took and the peak memory. Everything needed to repeat a number is in the key-value metadata of its Parquet \
+file: `warmlab inspect FILE` prints it.
 
 `{operator}` stands for `hessian`, `ggn`, `preconditioned` or `preconditioned_next`.
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::flags::{Computing, Measuring};
 use super::resources;
 use crate::analysis::{Analysis, Options};
-use crate::data::Batch;
+use crate::data::{Batch, joint_sha256};
 use crate::device::Device;
 use crate::error::Result;
 use crate::files;
-use crate::report::{Report, SCHEMA_VERSION, read_parquet};
+use crate::report::SCHEMA_VERSION;
 use crate::run::Checkpoint;
 use crate::settings::Settings;
 use crate::simd;
@@ -22,22 +23,21 @@ use crate::train::TrainConfig;
 /// Everything needed to repeat the numbers; the same for the same command.
 pub fn metadata(
     analysis: &dyn Analysis,
-    options: &Options,
+    options: String,
     checkpoint: &Checkpoint,
     settings: &Settings,
     batches: &[Batch],
     words: &str,
 ) -> BTreeMap<String, String> {
-    let hashes: Vec<String> = batches.iter().map(Batch::sha256).collect();
     let pairs = [
         ("schema_version", SCHEMA_VERSION.to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_string()),
         ("analysis", analysis.name().to_string()),
-        ("options", options.normalised()),
+        ("options", options),
         ("checkpoint_sha256", checkpoint.sha256.clone()),
         ("checkpoint_format", checkpoint.format.to_string()),
         ("batch", words.to_string()),
-        ("batch_sha256", hashes.join(" ")),
+        ("batch_sha256", joint_sha256(batches)),
         ("num_parameters", checkpoint.config.num_parameters().to_string()),
         ("seed", settings.seed.to_string()),
         ("dtype", settings.dtype.to_string()),
@@ -46,17 +46,42 @@ pub fn metadata(
         ("simd", simd::level().as_str().to_string()),
         ("notes", one_line(analysis.notes())),
     ];
-    pairs.into_iter().map(|(key, value)| (format!("warmlab.{key}"), value)).collect()
+    let several = (batches.len() > 1).then(|| {
+        let hashes: Vec<String> = batches.iter().map(Batch::sha256).collect();
+        let together = "values are means over the batches; batch_sha256, and the batch column of what is a mean, is \
+                        the hash of the hashes in batches_sha256";
+        [("batches_sha256", hashes.join(" ")), ("repeat_batches", one_line(together))]
+    });
+    let pairs = pairs.into_iter().chain(several.into_iter().flatten());
+    pairs.map(|(key, value)| (format!("warmlab.{key}"), value)).collect()
 }
 
-/// What a report must have in common with a job to be its result.
-const JOB: [&str; 6] = ["schema_version", "options", "checkpoint_sha256", "batch_sha256", "seed", "dtype"];
+/// Everything that may be typed and that changes numbers, but for what has a key of its own, in one order: the
+/// analysis's options, defaults filled in, and of all others the seed and those that were given. How sequences are
+/// chosen is in the batch's hash.
+pub fn options(
+    options: &Options,
+    measuring: &Measuring,
+    computing: &Computing,
+    threads: Option<usize>,
+) -> String {
+    let given = [
+        ("memory", measuring.memory.map(|bytes| bytes.to_string())),
+        ("micro-batch", measuring.micro_batch.map(|size| size.to_string())),
+        ("seed", Some(computing.seed.to_string())),
+        ("threads", threads.map(|threads| threads.to_string())),
+    ];
+    let given = given.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+    std::iter::once(options.normalised())
+        .filter(|own| !own.is_empty())
+        .chain(given)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
 
-/// The report at `path`, where it is that of the job with this metadata. One that cannot be read is not.
-pub fn finished(path: &Path, meta: &BTreeMap<String, String>) -> Option<Report> {
-    let report = read_parquet(path).ok()?;
-    let same = |key: &str| report.meta.get(&format!("warmlab.{key}")) == meta.get(&format!("warmlab.{key}"));
-    JOB.iter().all(|key| same(key)).then_some(report)
+/// Says that searches began where those of the report before, in the file `stem`, ended.
+pub fn start(step: u64, stem: &str) -> (String, String) {
+    ("warmlab.start".into(), format!("near what was found at step {step}, {stem}"))
 }
 
 /// The same of an analysis of training steps, whose batches are the run's.
@@ -111,11 +136,11 @@ pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What changes from run to run lies beside the report: timings, memory, the command line.
+/// What changes from run to run lies apart from the report: timings, memory, the command line.
 ///
 /// # Errors
 /// Where the folder cannot be written.
-pub fn write_run_json(path: &Path, elapsed: Duration) -> Result<()> {
+pub fn write_command(path: &Path, elapsed: Duration) -> Result<()> {
     let command: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     let value = json!({
         "command": command,

@@ -1,7 +1,8 @@
 //! The command line: the only place that names clap and prints.
 //!
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done; 1 done, but something asked for is
-//! unconverged or unresolved; 2 usage, input or output error, or a fault of this program; 130 interrupted.
+//! unconverged, a list may be incomplete or one of several checkpoints failed; 2 usage, input or output error, or a
+//! fault of this program; 130 interrupted.
 
 mod analyse;
 mod data;
@@ -11,6 +12,7 @@ mod fault;
 mod flags;
 mod inspect;
 mod list;
+mod measure;
 mod meta;
 mod progress;
 mod refusal;
@@ -19,10 +21,12 @@ mod resources;
 mod resume;
 mod starts;
 mod steps;
+mod survey;
 mod targets;
 mod terminal;
 mod track;
 mod train;
+mod verdict;
 
 use std::process::ExitCode;
 
@@ -38,7 +42,7 @@ use terminal::Terminal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// Something asked for is unconverged or unresolved.
+    /// Something asked for is unconverged or may be incomplete, or was not measured at all.
     Doubtful,
 }
 

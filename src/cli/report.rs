@@ -10,7 +10,7 @@ use super::facts::facts;
 use super::flags::Everywhere;
 use super::targets::RUNS;
 use super::terminal::Terminal;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::files;
 use crate::report::{self, Column, Page, Sources};
 use crate::row::Row;
@@ -74,7 +74,7 @@ impl Report {
         for run in &self.folders(terminal)? {
             let name = run_name(run)?;
             let mut metas = Vec::new();
-            let measured = measured(&self.out.join(&name), &mut sources, &mut metas)?;
+            let measured = measured(&self.out.join(&name), &mut sources, &mut metas, terminal)?;
             let trained = trained(run, &name, &measured, &mut sources)?;
             if measured.is_empty() && trained.is_empty() {
                 return Err(Error::usage_hint(
@@ -135,25 +135,26 @@ fn run_name(run: &Path) -> Result<String> {
     name.ok_or_else(|| Error::usage(format!("`{}` is no run", run.display())))
 }
 
-/// The rows of every report of a run, in the order of file names; which file has what; and what else each says.
-fn measured(folder: &Path, sources: &mut Sources, metas: &mut Vec<Meta>) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    if !folder.is_dir() {
-        return Ok(rows);
+/// The rows of a run's reports, one answer to each question; which file has what; and what else each says.
+fn measured(
+    folder: &Path,
+    sources: &mut Sources,
+    metas: &mut Vec<Meta>,
+    terminal: &Terminal,
+) -> Result<Vec<Row>> {
+    let reading = report::read_run(folder)?;
+    reading.left_out.iter().for_each(|sentence| terminal.warn(sentence));
+    let answers = report::choose(&reading.sources);
+    answers.notes.iter().for_each(|sentence| terminal.say(sentence));
+    for (i, source) in reading.sources.iter().enumerate() {
+        let own = answers.rows.iter().zip(&answers.sources).filter(|(_, of)| **of == i);
+        note(sources, own.map(|(row, _)| row), &source.path);
     }
-    for analysis in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
-        for path in entries(&analysis)?.iter().filter(|path| path.extension().is_some_and(|e| e == "parquet"))
-        {
-            let here = report::read_parquet(path)?;
-            note(sources, &here.rows, path);
-            rows.extend(here.rows);
-            metas.push(here.meta);
-        }
-    }
-    Ok(rows)
+    metas.extend(reading.sources.into_iter().map(|source| source.meta));
+    Ok(answers.rows)
 }
 
-fn note(sources: &mut Sources, rows: &[Row], path: &Path) {
+fn note<'a>(sources: &mut Sources, rows: impl IntoIterator<Item = &'a Row>, path: &Path) {
     let path = path.display().to_string();
     for row in rows {
         let files = sources.entry((row.run.clone(), row.quantity.clone())).or_default();
@@ -161,13 +162,6 @@ fn note(sources: &mut Sources, rows: &[Row], path: &Path) {
             files.insert(path.clone());
         }
     }
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).at("list", folder)?;
-    let mut paths = entries.map(|e| e.map(|e| e.path()).at("list", folder)).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
 }
 
 /// What the training loop wrote down of updates that `measured` does not have: those since the last checkpoint, or

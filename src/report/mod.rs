@@ -1,11 +1,15 @@
 //! Rows to Parquet, JSON, CSV and tables: the same columns everywhere.
 
 mod aligned;
+mod answers;
 mod chart;
 mod digits;
 mod findings;
 mod fit;
+mod folder;
 mod header;
+mod identity;
+mod incomplete;
 mod look;
 mod page;
 mod panels;
@@ -18,11 +22,14 @@ mod text;
 mod thrift;
 
 pub use aligned::{Column, aligned};
+pub use answers::{Answers, choose};
 pub use digits::{plain, with_uncertainty};
 pub use fit::wrap;
+pub use folder::{Reading, Source, entries, is_report, read_run};
 pub use header::Facts;
+pub use identity::{Shelf, stem};
 pub use page::{Page, Sources};
-pub use parquet::{read_parquet, write_parquet};
+pub use parquet::{read_metadata, read_parquet, write_parquet};
 pub use table::table;
 pub use text::{COLUMNS, to_csv, to_json};
 
@@ -41,3 +48,21 @@ pub struct Report {
     /// The numbers.
     pub rows: Vec<Row>,
 }
+
+impl Report {
+    /// Adds another's rows; where the two differ in a key, its values follow each other.
+    pub fn join(&mut self, other: Report) {
+        for (key, value) in other.meta {
+            let all = self.meta.entry(key).or_default();
+            if all.is_empty() {
+                *all = value;
+            } else if all.split(SEVERAL).all(|one| one != value) {
+                *all = format!("{all}{SEVERAL}{value}");
+            }
+        }
+        self.rows.extend(other.rows);
+    }
+}
+
+/// Between values of a key.
+const SEVERAL: &str = " | ";

@@ -1,6 +1,6 @@
 //! Reports as Parquet: zstd, one schema, everything needed to repeat them in the key-value metadata.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use polars::io::parquet::write::KeyValueMetadata;
 use polars::prelude::*;
 
-use super::{Report, promises};
+use super::{Report, incomplete, promises};
 use crate::error::{Error, IoContext, Result};
 use crate::row::{Row, Status};
 use crate::{files, guard};
@@ -20,7 +20,8 @@ use crate::{files, guard};
 /// Where the folder cannot be written.
 pub fn write_parquet(path: &Path, report: &Report) -> Result<()> {
     let mut frame = frame(&report.rows).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
-    let meta = report.meta.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let meta = report.meta.iter().map(|(k, v)| (k.clone(), v.clone()));
+    let meta = meta.chain(incomplete::note(&report.rows)).collect();
     // encoded in memory first: one thread and one row group, so that equal rows give equal bytes
     let mut bytes = Cursor::new(Vec::new());
     ParquetWriter::new(&mut bytes)
@@ -69,6 +70,33 @@ fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
     )
 }
 
+/// Reads the `warmlab.*` keys of a report, of any version.
+///
+/// # Errors
+/// [`Error::File`] where the file is no Parquet.
+pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>> {
+    let bytes = fs::read(path).at("read", path)?;
+    promises::check(&bytes).map_err(|problem| Error::file(path, problem))?;
+    guard::reading(path, || metadata(&mut open(&bytes), path))
+}
+
+type Reader<'a> = ParquetReader<Cursor<&'a [u8]>>;
+
+/// On this thread alone: a panic on it is caught.
+fn open(bytes: &[u8]) -> Reader<'_> {
+    ParquetReader::new(Cursor::new(bytes)).read_parallel(ParallelStrategy::None)
+}
+
+fn unreadable(path: &Path, e: &PolarsError) -> Error {
+    Error::file(path, format!("is not a readable Parquet file: {e}"))
+}
+
+fn metadata(reader: &mut Reader, path: &Path) -> Result<BTreeMap<String, String>> {
+    let all = reader.get_metadata().map_err(|e| unreadable(path, &e))?.key_value_metadata().iter().flatten();
+    let own = all.filter(|pair| pair.key.starts_with("warmlab."));
+    Ok(own.map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default())).collect())
+}
+
 /// Reads a report back.
 ///
 /// # Errors
@@ -81,19 +109,9 @@ pub fn read_parquet(path: &Path) -> Result<Report> {
 
 /// Reads a file whose headers hold what they promise.
 fn read(path: &Path, bytes: &[u8]) -> Result<Report> {
-    let bad = |e: PolarsError| Error::file(path, format!("is not a readable Parquet file: {e}"));
-    // on this thread alone: a panic on it is caught
-    let mut reader = ParquetReader::new(Cursor::new(bytes)).read_parallel(ParallelStrategy::None);
-    let meta = reader
-        .get_metadata()
-        .map_err(bad)?
-        .key_value_metadata()
-        .iter()
-        .flatten()
-        .filter(|pair| pair.key.starts_with("warmlab."))
-        .map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default()))
-        .collect();
-    let frame = reader.finish().map_err(bad)?;
+    let mut reader = open(bytes);
+    let meta = metadata(&mut reader, path)?;
+    let frame = reader.finish().map_err(|e| unreadable(path, &e))?;
     let rows = rows(&frame).map_err(|e| {
         Error::file_hint(
             path,
@@ -101,7 +119,9 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Report> {
             "reports lie in reports/RUN/ANALYSIS/",
         )
     })?;
-    Ok(Report { meta, rows })
+    let mut report = Report { meta, rows };
+    incomplete::recall(&mut report);
+    Ok(report)
 }
 
 fn rows(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
@@ -183,6 +203,7 @@ mod tests {
             .scope("transformer.h.3")
             .status(Status::Unresolved)
             .stamp(&origin),
+            Row::new("hessian/lambda", 2.0).index(3).status(Status::Incomplete).stamp(&origin),
         ];
         Report { meta: [("warmlab.seed".to_string(), "7".to_string())].into(), rows }
     }

@@ -4,7 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::digits;
 use super::fit::{elide, width};
-use crate::row::{Row, Status};
+use crate::row::Row;
 
 /// A column: its name, whether it stands to the right, and a row's cell.
 type Column = (&'static str, bool, Box<dyn Fn(&Row) -> String>);
@@ -96,18 +96,17 @@ fn align(text: String, right: bool) -> Cell {
 }
 
 fn value(row: &Row) -> String {
-    match (row.value, row.status) {
-        (None, _) => "not finite".into(),
+    match row.value {
+        None => "not finite".into(),
         // the residual says how far off an unconverged value may be
-        (Some(value), Status::Ok | Status::Unresolved | Status::Unconverged | Status::Nonfinite) => {
-            digits::with_uncertainty(value, row.uncertainty)
-        }
+        Some(value) => digits::with_uncertainty(value, row.uncertainty),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Status;
 
     fn rows() -> Vec<Row> {
         let scopes = ["transformer.h.10.attn.c_attn.weight", "transformer.wte.weight"];

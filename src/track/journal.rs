@@ -1,4 +1,4 @@
-//! journal.jsonl: the rows of each tracked update, appended as they are made, until a checkpoint turns them into
+//! .journal.jsonl: the rows of each tracked update, appended as they are made, until a checkpoint turns them into
 //! `steps_A_B.parquet`.
 //!
 //! What is written before what is removed, so that a kill, a power loss or a full disk at any byte loses nothing before
@@ -57,7 +57,7 @@ impl Journal {
         }
         remove_contained(folder)?;
         let covered = reports(folder)?.last().map_or(0, |(_, last, _)| *last);
-        let path = folder.join("journal.jsonl");
+        let path = folder.join(".journal.jsonl");
         let mut lines = read_lines::<Line>(&path)?.lines;
         let theirs = lines.first_mut().and_then(|line| line.meta.take()).unwrap_or_else(|| meta.clone());
         lines.retain(|line| (covered + 1..=step).contains(&line.update));
@@ -229,7 +229,7 @@ mod tests {
         let reports = reports(folder).expect("listed");
         let mut found: Vec<Row> =
             reports.iter().flat_map(|r| report::read_parquet(&r.2).expect("read").rows).collect();
-        let lines = read_lines::<Line>(&folder.join("journal.jsonl")).expect("read").lines;
+        let lines = read_lines::<Line>(&folder.join(".journal.jsonl")).expect("read").lines;
         found.extend(lines.into_iter().flat_map(Line::rows));
         found
     }
@@ -329,12 +329,12 @@ mod tests {
         let kept = fs::read(&part).expect("there");
         train(&mut journal, &[], 7, 8);
         journal.sync().expect("synced");
-        let lines = fs::read(folder.path().join("journal.jsonl")).expect("read");
+        let lines = fs::read(folder.path().join(".journal.jsonl")).expect("read");
         journal.compact(4).expect("compacted");
         assert!(!part.exists());
         // neither the part nor the lines had gone
         fs::write(&part, kept).expect("written");
-        fs::write(folder.path().join("journal.jsonl"), lines).expect("written");
+        fs::write(folder.path().join(".journal.jsonl"), lines).expect("written");
         let journal = open(8);
         assert_eq!(all(folder.path()), (1..=8).flat_map(rows).collect::<Vec<_>>());
         assert_eq!(journal.missing(1..=9).expect("listed"), [9]);

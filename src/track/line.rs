@@ -1,4 +1,4 @@
-//! A line of journal.jsonl: rows as JSON, without the names of their columns.
+//! A line of .journal.jsonl: rows as JSON, without the names of their columns.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -38,7 +38,8 @@ struct Entry<'a>(
     u8,
 );
 
-const STATUSES: [Status; 4] = [Status::Ok, Status::Unconverged, Status::Unresolved, Status::Nonfinite];
+const STATUSES: [Status; 5] =
+    [Status::Ok, Status::Unconverged, Status::Unresolved, Status::Nonfinite, Status::Incomplete];
 
 impl<'a> Entry<'a> {
     fn new(row: &'a Row) -> Self {

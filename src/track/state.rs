@@ -1,4 +1,4 @@
-//! state_N.safetensors: what a tracker remembers at the checkpoint of step N.
+//! .state_N.safetensors: what a tracker remembers at the checkpoint of step N.
 //!
 //! Written before the checkpoint is, so that no checkpoint is without it; when that is there, all but the last two go,
 //! since a crash in between leaves the checkpoint before. A run resumed from an older checkpoint starts anew.
@@ -19,7 +19,7 @@ use crate::vectors::Vectors;
 const KEPT: usize = 2;
 
 fn path(folder: &Path, step: u64) -> PathBuf {
-    folder.join(format!("state_{step}.safetensors"))
+    folder.join(format!(".state_{step}.safetensors"))
 }
 
 /// Writes the state at `step`.
@@ -112,7 +112,7 @@ fn steps(folder: &Path) -> Result<Vec<u64>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).at("list", folder)? {
         let name = entry.at("list", folder)?.file_name().to_string_lossy().into_owned();
-        let step = name.strip_prefix("state_").and_then(|name| name.strip_suffix(".safetensors"));
+        let step = name.strip_prefix(".state_").and_then(|name| name.strip_suffix(".safetensors"));
         found.extend(step.and_then(|step| step.parse::<u64>().ok()));
     }
     Ok(found)

@@ -240,10 +240,10 @@ pub fn run() -> Reader {
 pub fn state_tensors() -> Reader {
     Reader {
         name: "state_tensors",
-        file: "hessian/state_3.safetensors",
+        file: "hessian/.state_3.safetensors",
         seeds: |folder| {
             fs::create_dir(folder.join("hessian")).unwrap();
-            let found = find(trained(), "state_3.safetensors");
+            let found = find(trained(), ".state_3.safetensors");
             vec![fs::read(found.expect("the tracker of curvature keeps its state")).unwrap()]
         },
         read: |folder| follow(folder, "hessian"),
@@ -253,7 +253,7 @@ pub fn state_tensors() -> Reader {
 pub fn journal() -> Reader {
     Reader {
         name: "journal",
-        file: "adam/journal.jsonl",
+        file: "adam/.journal.jsonl",
         seeds: |folder| {
             fs::create_dir(folder.join("adam")).unwrap();
             vec![cut_journal()]
@@ -423,7 +423,7 @@ fn cut_journal() -> Vec<u8> {
     let mut journal = Vec::new();
     for _ in 0..1000 {
         std::thread::sleep(Duration::from_millis(20));
-        let path = find(folder.path(), "journal.jsonl");
+        let path = find(folder.path(), ".journal.jsonl");
         journal = path.and_then(|path| fs::read(path).ok()).unwrap_or_default();
         if whole(&journal) > 4 {
             break;

@@ -11,7 +11,7 @@ use warmlab::run;
 use warmlab::snapshot::Snapshot;
 use warmlab::train::{StepLog, TrainConfig};
 
-use crate::support::{analysis, measure, settings as support_settings, stderr, train, warmlab};
+use crate::support::{analysis, measure, report_of, settings as support_settings, stderr, train, warmlab};
 
 /// Rows of all reports of an analysis below `folder`.
 fn rows(folder: &Path) -> Vec<Row> {
@@ -45,8 +45,7 @@ fn what_is_followed_is_what_checkpoints_have() {
         let output =
             warmlab(folder.path(), &[&arguments[..], &["--out", "again", "--allow-unconverged"]].concat());
         assert!(output.status.success(), "{output:?}");
-        let path = folder.path().join(format!("again/r/hessian/step_{step}.parquet"));
-        let measured = read_parquet(&path).unwrap().rows;
+        let measured = read_parquet(&report_of(&folder.path().join("again/r/hessian"), step)).unwrap().rows;
         for operator in ["hessian", "preconditioned"] {
             let name = format!("{operator}/lambda");
             let a = find(&told, &name, step).unwrap();

@@ -85,10 +85,9 @@ fn results(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             let path = entry.unwrap().path();
             let relative = path.strip_prefix(root).unwrap().to_path_buf();
             // commands and timings differ by nature
-            let beside = path.to_string_lossy().ends_with(".run.json");
             if path.is_dir() && !path.ends_with(".commands") {
                 walk(&path, root, found);
-            } else if path.is_file() && !beside {
+            } else if path.is_file() {
                 found.push((relative, fs::read(&path).unwrap()));
             }
         }
@@ -116,7 +115,7 @@ fn lose_power(folder: &Path, random: &mut Random) {
         let text = path.to_string_lossy().into_owned();
         let key = match text.rsplit('/').next().unwrap() {
             "steps.jsonl" => "\"step\":",
-            "journal.jsonl" => "\"update\":",
+            ".journal.jsonl" => "\"update\":",
             _ => continue,
         };
         let run = text.split('/').nth(1).unwrap();

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod architecture;
+mod batches;
 mod calibration;
 mod clipping;
 mod closed_form;
@@ -25,6 +26,7 @@ mod nanogpt_run;
 mod next_update;
 mod passes;
 mod refusals;
+mod reports;
 mod resume;
 mod said;
 mod spectra;

@@ -89,7 +89,7 @@ fn tracked_steps_survive_kill_9_and_are_not_doubled() {
     assert_eq!(
         names("angular"),
         [
-            "journal.jsonl",
+            ".journal.jsonl",
             "steps_11_12.parquet",
             "steps_1_1.parquet",
             "steps_2_2.parquet",
@@ -103,7 +103,7 @@ fn tracked_steps_survive_kill_9_and_are_not_doubled() {
     for step in [8, 10, 12] {
         fs::remove_dir_all(run.join(format!("checkpoints/step_{step}"))).unwrap();
     }
-    fs::write(reports.join("angular/journal.jsonl"), "{\"update\":13,\"run\":\"r").unwrap();
+    fs::write(reports.join("angular/.journal.jsonl"), "{\"update\":13,\"run\":\"r").unwrap();
     let output = warmlab(b.path(), &["train", "--resume", "runs/r"]);
     assert!(output.status.success(), "{output:?}");
     same(&a.path().join("reports"), &b.path().join("reports"));
@@ -193,7 +193,7 @@ fn a_run_killed_before_its_last_compaction_compacts_and_finishes() {
     let reports = b.path().join("reports/r");
     for analysis in ["adam", "train"] {
         let last = reports.join(analysis).join("steps_11_12.parquet");
-        let journal = reports.join(analysis).join("journal.jsonl");
+        let journal = reports.join(analysis).join(".journal.jsonl");
         let header = fs::read_to_string(&journal).unwrap();
         fs::write(&journal, header + &lines(&last)).unwrap();
         fs::remove_file(last).unwrap();

@@ -93,6 +93,26 @@ pub fn measure(analysis: &dyn Analysis, snapshot: &Snapshot, options: &[(&str, &
     analysis.run(snapshot, &chosen, &Silent).unwrap()
 }
 
+/// Every report of a step in an analysis's folder.
+pub fn reports_of(folder: &Path, step: u64) -> Vec<PathBuf> {
+    let start = format!("step_{step}-");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = entries
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(&start))
+        .filter(|path| path.extension().is_some_and(|e| e == "parquet"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The only report of a step in an analysis's folder.
+pub fn report_of(folder: &Path, step: u64) -> PathBuf {
+    match reports_of(folder, step).as_slice() {
+        [one] => one.clone(),
+        others => panic!("{} has {others:?} of step {step}", folder.display()),
+    }
+}
+
 /// Runs the binary in `folder`.
 pub fn warmlab(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_warmlab")).args(arguments).current_dir(folder).output().unwrap()

@@ -17,7 +17,7 @@ use warmlab::run;
 use warmlab::snapshot::Snapshot;
 use warmlab::values::{DType, Values};
 
-use crate::support::{analysis, golden, measure, numbers, references, settings, train, warmlab};
+use crate::support::{analysis, golden, measure, numbers, references, report_of, settings, train, warmlab};
 
 fn value(rows: &[Row], quantity: &str, scope: &str) -> Option<f64> {
     rows.iter().find(|r| &*r.quantity == quantity && &*r.scope == scope)?.value
@@ -70,8 +70,8 @@ fn a_nanogpt_checkpoint_gives_its_last_update() {
             assert!(output.status.success(), "{output:?}");
         }
         let report = |name: &str| {
-            let path = format!("reports/step_{step}/{name}/step_{step}.parquet");
-            read_parquet(&folder.path().join(path)).unwrap().rows
+            let path = folder.path().join(format!("reports/warm-step_{step}/{name}"));
+            read_parquet(&report_of(&path, step)).unwrap().rows
         };
         let rows = [report("adam"), report("angular")].concat();
         let text = std::fs::read_to_string(run.join(format!("warm/step_{step}.reference.json"))).unwrap();

@@ -15,6 +15,7 @@ mod recognise;
 use std::path::Path;
 
 use super::checkpoint::Checkpoint;
+use super::name;
 use super::pytorch::TorchFile;
 use super::tensors::read_flat;
 use crate::error::Result;
@@ -42,7 +43,7 @@ pub fn read(path: &Path, dtype: DType) -> Result<Checkpoint> {
     notes.extend(state.iter().flat_map(|o| o.doubt.clone()));
     Ok(Checkpoint {
         path: path.into(),
-        run: path.file_stem().map_or_else(|| "checkpoint".into(), |s| s.to_string_lossy().into_owned()),
+        run: name::of(path),
         format: "nanogpt",
         step,
         config,
