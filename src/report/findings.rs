@@ -141,10 +141,12 @@ fn first_update(rows: &[Row], runs: &[Arc<str>]) -> Option<Finding> {
 /// Where the largest attention logits differ most; of one run, where it is largest.
 fn largest_logit(rows: &[Row], runs: &[Arc<str>]) -> Option<Finding> {
     let each: Vec<_> = runs.iter().map(|run| whole(rows, run, "attention/max_logit")).collect();
+    // logits are exponents: their difference counts, not their ratio
     let spread = |_: u64, logits: &[Measured]| {
-        let sizes = logits.iter().map(|m| m.value.abs());
-        let (low, high) = (sizes.clone().fold(f64::INFINITY, f64::min), sizes.fold(0.0, f64::max));
-        if logits.len() == 1 { high } else { high / low.max(1e-9) }
+        let values = logits.iter().map(|m| m.value);
+        let (low, high) =
+            (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max));
+        if logits.len() == 1 { high } else { high - low }
     };
     let (step, logits) = together(&each, spread)?;
     let numbers = listed(runs, logits.iter().map(number));
@@ -295,7 +297,7 @@ mod tests {
     #[test]
     fn first_updates_logits_and_entropies_are_compared_at_the_same_step() {
         let mut rows = vec![];
-        for (run, angle, logits) in [("cold", 0.145, [6.7, 64.4, 113.0]), ("warm", 0.0026, [3.2, 6.0, 12.0])]
+        for (run, angle, logits) in [("cold", 0.145, [6.7, 64.4, 113.0]), ("warm", 0.0026, [0.3, 6.0, 80.0])]
         {
             rows.push(row(run, 1, "update/angle", angle));
             rows.push(row(run, 2, "update/angle", 9.0));
@@ -321,7 +323,7 @@ mod tests {
             "The first update turned the weights by 0.145 rad in cold and 0.00260 rad in warm; in units of the learning \
              rate its root mean square was 0.999 in cold and 0.999 in warm."
         );
-        // 64.4/6.0 = 10.7 is more than 113/12 = 9.4 and 6.7/3.2
+        // 64.4 − 6.0 is more than 113 − 80 and 6.7 − 0.3
         assert_eq!(
             all[1],
             "The largest attention logits differ most at step 50: 64.4 in cold and 6.00 in warm."
