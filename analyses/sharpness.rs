@@ -125,9 +125,11 @@ impl Analysis for Sharpness {
 
         let adam = adam(snapshot).filter(|o| o.exp_avg_sq.is_some() || o.updates == 0);
         let Some((o, (limits, clip))) = adam.zip(snapshot.limits(square.sqrt(), observer)) else {
-            let why = "no Adam's state says what the next update is: gradient_adam, directional and critical are left \
-                       out, critical_gradient is along the gradient";
-            observer.note(why);
+            let why = format!(
+                "{}: gradient_adam, directional and critical are left out, critical_gradient is along the gradient",
+                unknown_direction(snapshot)
+            );
+            observer.note(&why);
             snapshot.remark("direction", why);
             let bend = g.dot(&hg, 0..n) / square;
             rows.extend(
@@ -205,6 +207,15 @@ fn critical(
     let (high, low) = (2.0 / bracket.low, 2.0 / bracket.high);
     let row = Row::new("sharpness/critical", 0.5 * (high + low)).uncertainty(0.5 * (high - low));
     Ok(Some(row.n(bracket.passes as u64)))
+}
+
+/// Why the direction of the next update is not known.
+fn unknown_direction(snapshot: &Snapshot) -> String {
+    match snapshot.optimizer() {
+        Some(o) if o.only_rate().is_none() => "learning rates differ between parameters".into(),
+        Some(o) => o.next_update_is_adams().err().unwrap_or("the checkpoint has no moments".into()),
+        None => "no Adam's state says what the next update is".into(),
+    }
 }
 
 /// The optimizer, where its next update is Adam's, with one rate.

@@ -2,7 +2,8 @@
 //!
 //! Everything here is untrusted input. Pickles are parsed, never executed; sizes in headers are
 //! compared with the file's length and the configuration's shapes before memory is taken; weights
-//! that are not finite are refused by name.
+//! that are not finite are refused by name. An optimizer that is damaged, or not understood, is said and
+//! keeps nobody from the weights.
 
 mod checkpoint;
 mod clipping;

@@ -46,7 +46,9 @@ pub trait TensorFile {
     /// (dtype, shape) of a tensor, `None` where there is none of that name. The dtype is an error text
     /// where it is not a float.
     fn describe(&self, name: &str) -> Option<(std::result::Result<Stored, String>, Vec<usize>)>;
-    /// Its bytes, little-endian, row-major.
+    /// Bytes of the file.
+    fn size(&self) -> u64;
+    /// A tensor's bytes, little-endian, row-major.
     fn bytes(&self, name: &str) -> Result<Vec<u8>>;
 }
 
@@ -62,6 +64,7 @@ pub fn read_flat(
     name: impl Fn(&Parameter) -> String,
 ) -> Result<Values> {
     // everything is verified before anything is allocated
+    let mut claimed = 0u64;
     for parameter in parameters {
         let stored = name(parameter);
         let Some((kind, shape)) = file.describe(&stored) else {
@@ -69,17 +72,24 @@ pub fn read_flat(
                 format!("is missing; the configuration asks for it with shape {:?}", parameter.shape);
             return Err(Error::tensor(path, stored, expected));
         };
-        if let Err(kind) = kind {
-            return Err(Error::tensor(
-                path,
-                stored,
-                format!("is of type {kind}; expected f32, f64, f16 or bf16"),
-            ));
+        match kind {
+            Ok(kind) => claimed = claimed.saturating_add((parameter.len() * kind.size()) as u64),
+            Err(kind) => {
+                let problem = format!("is of type {kind}; expected f32, f64, f16 or bf16");
+                return Err(Error::tensor(path, stored, problem));
+            }
         }
         if shape != parameter.shape {
             let problem = format!("has shape {shape:?}; the configuration asks for {:?}", parameter.shape);
             return Err(Error::tensor(path, stored, problem));
         }
+    }
+    // a compressed archive may hold somewhat more than its size; what claims far more was made to
+    if claimed > 2 * file.size() + (8 << 20) {
+        return Err(Error::file(
+            path,
+            format!("claims {claimed} bytes of tensors in a file of {}; it is damaged", file.size()),
+        ));
     }
     let n = parameters.last().map_or(0, |p| p.range().end);
     let mut flat = Values::zeros(n, dtype);
@@ -171,6 +181,7 @@ pub fn decode<T>(bytes: &[u8], kind: Stored, out: &mut [T], cast: impl Fn(f64) -
 /// A safetensors file in memory.
 pub struct Safe<'a> {
     tensors: SafeTensors<'a>,
+    size: u64,
 }
 
 impl<'a> Safe<'a> {
@@ -185,7 +196,7 @@ impl<'a> Safe<'a> {
                 format!("is not a valid safetensors file of {} bytes: {}", bytes.len(), explain(&e)),
             )
         })?;
-        let file = Safe { tensors };
+        let file = Safe { tensors, size: bytes.len() as u64 };
         file.verify(path, bytes)?;
         Ok(file)
     }
@@ -250,6 +261,10 @@ impl TensorFile for Safe<'_> {
             other => Err(format!("{other:?}").to_lowercase()),
         };
         Some((kind, view.shape().to_vec()))
+    }
+
+    fn size(&self) -> u64 {
+        self.size
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {

@@ -23,6 +23,7 @@ mod large;
 mod memory;
 mod moments;
 mod nanogpt_run;
+mod native_folders;
 mod next_update;
 mod passes;
 mod refusals;

@@ -148,6 +148,11 @@ fn open_legacy(mut file: File, len: u64) -> Result<(Kind, Pickle), String> {
 }
 
 impl Archive {
+    /// Bytes of the file.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
     /// `len` bytes of a storage after the first `start`.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ pub struct TorchFile {
 }
 
 /// Deeper nesting, or more values on the way, is no checkpoint's.
-const DEEPEST: usize = 16;
+const DEEPEST: usize = 24;
 const MOST: usize = 1 << 20;
 
 impl TorchFile {
@@ -48,6 +48,11 @@ impl TorchFile {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its bytes.
+    pub fn size(&self) -> u64 {
+        self.archive.len()
     }
 
     /// Its plain values.

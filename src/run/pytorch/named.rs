@@ -56,6 +56,10 @@ impl TensorFile for Named<'_> {
         Some((tensor.stored(), tensor.shape.clone()))
     }
 
+    fn size(&self) -> u64 {
+        self.file.size()
+    }
+
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.file.path();
         let tensor = self.get(name).ok_or_else(|| Error::tensor(path, name, "is missing"))?;
