@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::SafeTensors;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::pytorch::TorchFile;
 use crate::error::{Error, IoContext, Result};
@@ -53,6 +54,13 @@ fn of_file(path: &Path) -> Result<Vec<Listed>> {
     Ok(file.tensors(file.pickle().root()).into_iter().map(listed).collect())
 }
 
+/// A tensor's entry in the header.
+#[derive(Deserialize)]
+struct Info {
+    dtype: String,
+    shape: Vec<usize>,
+}
+
 /// From the header alone, which is compared with the file's size before it is read.
 fn of_safetensors(path: &Path) -> Result<Vec<Listed>> {
     let bad = |problem: String| Error::file(path, format!("is not a valid safetensors file: {problem}"));
@@ -64,18 +72,14 @@ fn of_safetensors(path: &Path) -> Result<Vec<Listed>> {
     if header > len.saturating_sub(8) {
         return Err(bad("its header claims more bytes than the file holds".into()));
     }
-    let mut bytes = size.to_vec();
+    let mut bytes = Vec::new();
     file.take(header).read_to_end(&mut bytes).at("read", path)?;
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
-    let mut listed: Vec<Listed> = metadata
-        .tensors()
-        .into_iter()
-        .map(|(name, info)| Listed {
-            name,
-            kind: format!("{:?}", info.dtype).to_lowercase(),
-            shape: info.shape.clone(),
-        })
-        .collect();
+    let entries: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+    let listed = |(name, entry): (String, Value)| {
+        let info: Info = serde_json::from_value(entry).ok()?;
+        Some(Listed { name, kind: info.dtype.to_lowercase(), shape: info.shape })
+    };
+    let mut listed: Vec<Listed> = entries.into_iter().filter_map(listed).collect();
     listed.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(listed)
 }

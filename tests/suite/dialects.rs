@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
+use warmlab::data::Batch;
 use warmlab::row::{Row, Status};
 use warmlab::run::{self, Checkpoint};
 use warmlab::snapshot::Snapshot;
@@ -135,6 +136,21 @@ fn the_second_moment_is_corrected_by_adams_own_count() {
     let skipped = open("skipped");
     assert_eq!((skipped.step, skipped.optimizer.unwrap().updates), (10, 7));
     assert!(skipped.notes.contains(&"optimizer made 7 of 10 updates (3 skipped)".to_string()));
+}
+
+/// The second moment that updates divide by, corrected by Adam's own count.
+#[test]
+fn preconditioned_curvature_agrees_with_pytorchs_dense_matrix() {
+    for name in ["plain", "nobias", "skipped", "amsgrad", "adam", "two-rates", "old-order"] {
+        let checkpoint = open(name);
+        let batch = Batch::new(vec![0, 1, 2, 3, 0, 1], vec![1, 2, 3, 0, 1, 2], 3);
+        let snapshot = Snapshot::new(checkpoint, batch, settings(DType::F64, None, 1));
+        let options = [("operator", "preconditioned"), ("exact", "true"), ("top", "1")];
+        let rows = measure(analysis("hessian"), &snapshot, &options);
+        let first = rows.iter().find(|row| &*row.quantity == "preconditioned/lambda").unwrap();
+        let (found, truth) = (first.value.unwrap(), truth(name, "preconditioned"));
+        assert!((found / truth - 1.0).abs() < 1e-8, "{name}: {found}, PyTorch {truth}");
+    }
 }
 
 #[test]
