@@ -43,6 +43,10 @@ test-all: test $(PEERS) ## the slow suites too: narrower processors, intervals o
 	@WARMLAB_MUTATIONS=1000000 cargo nextest run $(CARGO_FLAGS) --test mutations
 	@$(PYTHON) tests/fixtures/make.py && $(PYTHON) tests/fixtures/checkpoints.py && git diff --exit-code --stat tests/fixtures
 
+miri: ## every kernel once in an interpreter that knows unwritten memory (rustup +nightly component add miri rust-src)
+	@MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-permissive-provenance -Zmiri-tree-borrows" \
+	  cargo +nightly miri test --locked --lib kernels::flex::soundness
+
 bench: setup ## time the kernels and products against the processor's floors
 	@cargo bench --locked
 
@@ -59,4 +63,4 @@ $(PEERS): benches/peers/requirements.txt
 $(COCKPIT): benches/peers/requirements-cockpit.txt
 	@python3 -m venv $(COCKPIT) && $(COCKPIT)/bin/pip install -q -r $< && touch $(COCKPIT)
 
-.PHONY: help setup build demo test test-all check bench bench-peers bench-cockpit
+.PHONY: help setup build demo test test-all check miri bench bench-peers bench-cockpit

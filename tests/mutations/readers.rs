@@ -385,7 +385,14 @@ fn follow(folder: &Path, name: &str) -> Result<()> {
     let cadence = Cadence { early: 0, every: 1, at: vec![] };
     let tracking = Tracking { analysis, options, cadence, memory, meta: BTreeMap::new() };
     let position = Position { step: 3, since: 1 };
-    Tracker::open(folder, position, BTreeMap::new(), vec![tracking]).map(drop)
+    // opening turns what it finds into reports: each file gets a folder of its own
+    let run = tempfile::tempdir_in(folder).unwrap();
+    fs::create_dir(run.path().join(name)).unwrap();
+    for entry in fs::read_dir(folder.join(name)).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, run.path().join(name).join(path.file_name().unwrap())).unwrap();
+    }
+    Tracker::open(run.path(), position, BTreeMap::new(), vec![tracking]).map(drop)
 }
 
 /// The model of [`train`].

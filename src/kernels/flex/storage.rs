@@ -59,6 +59,8 @@ pub fn output<E: Float, const D: usize>(numbers: Vec<E>, shape: [usize; D]) -> F
 
 /// `len` numbers whose values are whatever the memory held. For buffers a kernel fills completely: zeroing
 /// them first would be a third of the memory traffic of the elementwise kernels.
+///
+/// That every kernel writes each number before anything reads it is what `soundness` tests under Miri.
 #[allow(unsafe_code)]
 #[allow(clippy::uninit_vec)]
 pub fn unfilled<E: Float>(len: usize) -> Vec<E> {
