@@ -34,7 +34,7 @@ fn measured(folder: &Path, arguments: &[&str]) {
 fn no_command_touches_the_report_of_another_and_each_repeats_its_own() {
     let folder = tempfile::tempdir().unwrap();
     assert!(train(folder.path(), "r", &["--steps", "3"]).status.success());
-    let reports = folder.path().join("reports");
+    let reports = folder.path().join("reports/r/hessian");
     let hessian = |more: &[&str]| {
         let base = ["hessian", "--ckpt", "step_3", "--top", "1", "--allow-unconverged"];
         measured(folder.path(), &[&base[..], more].concat());
