@@ -73,6 +73,8 @@ impl Tracker {
                     )),
                     None => {}
                 }
+                // a kill may have come between the checkpoint and this
+                state::prune(&folder, step)?;
             }
             Ok((tracking, journal, folder))
         };
