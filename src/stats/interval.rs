@@ -111,9 +111,10 @@ pub fn of_squared_mean(gram: &Array2<f64>) -> Option<(f64, f64)> {
 
 /// What the jackknife's error of ‖μ‖² is to be multiplied by where only it is known, and the signal-to-noise ratio
 /// φ = ‖μ‖²/tr Σ of one of the `n` samples: see [`of_squared_mean`]. One sample's part of the variance is taken to be
-/// φ times a pair's, which holds where μ lies along the noise as another sample would.
+/// 2φ times a pair's: it is φ times where μ lies along the noise as another sample would, and means of gradients lie
+/// along its larger directions.
 pub fn share_of_jackknife(n: usize, phi: f64) -> f64 {
-    let (n, single) = (n as f64, (n as f64 - 2.0) * phi.max(0.0));
+    let (n, single) = (n as f64, 2.0 * (n as f64 - 2.0) * phi.max(0.0));
     ((single + (n - 2.0) / (2.0 * (n - 1.0))) / (single + 1.0)).sqrt()
 }
 
