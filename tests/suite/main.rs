@@ -4,6 +4,7 @@
 
 mod agreement;
 mod architecture;
+mod bad_values;
 mod batches;
 mod calibration;
 mod clipping;
@@ -15,6 +16,7 @@ mod damaged_files;
 mod dialects;
 mod edge_of_stability;
 mod following;
+mod full_disk;
 mod golden;
 mod hessian_product;
 mod kernels;
