@@ -34,10 +34,11 @@ check: setup ## formatting, lints, documentation
 	@cargo clippy $(CARGO_FLAGS) --all-targets
 	@RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps
 
-test-all: test $(PEERS) ## the slow suites too: narrower processors, intervals over 200 seeds, 200 kills, a million damaged files, fixtures remade by PyTorch
+test-all: test $(PEERS) ## the slow suites too: narrower processors, 10,000 spectra, intervals over 200 seeds, 200 kills, a million damaged files, fixtures remade by PyTorch
 	@for simd in avx2 scalar; do echo "WARMLAB_SIMD=$$simd"; \
 	  WARMLAB_SIMD=$$simd cargo nextest run $(CARGO_FLAGS) || exit 1; done
 	@cargo nextest run $(CARGO_FLAGS) --no-default-features
+	@WARMLAB_SPECTRA=10000 cargo nextest run $(CARGO_FLAGS) spectra::
 	@WARMLAB_COVERAGE=200 cargo nextest run $(CARGO_FLAGS) coverage:: --no-capture
 	@WARMLAB_KILLS=200 cargo nextest run $(CARGO_FLAGS) kills:: --no-capture
 	@WARMLAB_MUTATIONS=1000000 cargo nextest run $(CARGO_FLAGS) --test mutations

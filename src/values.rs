@@ -174,10 +174,14 @@ impl Values {
 
     /// Whether there is no NaN and no infinity; on all threads.
     pub fn all_finite(&self) -> bool {
-        // no early exit within a piece, so that it runs as wide as the registers are
+        fn all<T: Real>(values: &[T]) -> bool {
+            // no early exit within a piece, so that it runs as wide as the registers are
+            let piece = |piece: &[T]| piece.iter().fold(true, |ok, x| ok & x.wide().is_finite());
+            if values.len() <= PIECE { piece(values) } else { values.par_chunks(PIECE).all(piece) }
+        }
         match self {
-            Values::F32(v) => v.par_chunks(1 << 16).all(|v| v.iter().fold(true, |ok, x| ok & x.is_finite())),
-            Values::F64(v) => v.par_chunks(1 << 16).all(|v| v.iter().fold(true, |ok, x| ok & x.is_finite())),
+            Values::F32(v) => all(v),
+            Values::F64(v) => all(v),
         }
     }
 
@@ -189,6 +193,9 @@ impl Values {
         }
     }
 }
+
+/// Numbers looked at by one thread at a time.
+const PIECE: usize = 1 << 16;
 
 /// A named tensor's numbers and shape, row-major.
 #[derive(Debug, Clone, PartialEq)]

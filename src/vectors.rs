@@ -4,6 +4,9 @@ use rayon::iter::ParallelExtend;
 
 use crate::values::{DType, Values};
 
+/// Numbers that one thread copies sooner than it hands them to another.
+const LITTLE: usize = 1 << 16;
+
 /// k vectors of length n.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vectors {
@@ -94,8 +97,10 @@ impl Vectors {
 
     /// Adds vectors of the same length and type behind these.
     pub fn append(&mut self, more: &Vectors) {
-        // all threads, because the first to write a page waits until the system has cleared it
+        // all threads where it is much, because the first to write a page waits until the system has cleared it
         match (&mut self.values, &more.values) {
+            (Values::F32(v), Values::F32(m)) if m.len() < LITTLE => v.extend_from_slice(m),
+            (Values::F64(v), Values::F64(m)) if m.len() < LITTLE => v.extend_from_slice(m),
             (Values::F32(v), Values::F32(m)) => v.par_extend(m),
             (Values::F64(v), Values::F64(m)) => v.par_extend(m),
             _ => panic!("vectors of different dtypes cannot be joined"),

@@ -30,14 +30,16 @@ pub enum Completeness {
     Seen {
         /// Of the check.
         products: usize,
+        /// What the gap that the search saw asks for: more than these where no more were left.
+        asked: usize,
         /// (missed − last reported)/(last reported − λmin).
         gamma: f64,
     },
     /// Something lies beyond, and the products ran out before it was found.
     Missing,
-    /// The check asks for so many products, and so many were left: it was not made.
+    /// The check takes so many products at the least, and so many were left: it was not made.
     Unmade {
-        /// What the check would have taken.
+        /// What the check takes.
         asked: usize,
         /// What was left for it.
         left: usize,
@@ -58,16 +60,22 @@ impl Completeness {
     pub fn describe(self) -> String {
         match self {
             Completeness::Whole => "the whole spectrum is known".into(),
-            Completeness::Seen { products, gamma } => format!(
-                "{products} products from a second random start saw nothing beyond the list; a missed eigenvalue with \
-                 gamma = (missed - last reported)/(last reported - lambda_min) above {gamma:.4} would have been seen \
-                 with 99% probability (for the smallest, mirrored)"
-            ),
+            Completeness::Seen { products, asked, gamma } => {
+                let short = match asked > products && gamma > 0.0 {
+                    true => format!(" (the gap that the search saw asks for {asked}, and no more were left)"),
+                    false => String::new(),
+                };
+                format!(
+                    "{products} products from a second random start{short} saw nothing beyond the list; a missed \
+                     eigenvalue with gamma = (missed - last reported)/(last reported - lambda_min) above {gamma:.4} \
+                     would have been seen with 99% probability (for the smallest, mirrored)"
+                )
+            }
             Completeness::Missing => {
                 "incomplete: an eigenvalue lies beyond the list that the products did not suffice to find".into()
             }
             Completeness::Unmade { asked, left } => format!(
-                "not checked: the check asks for {asked} products and {left} were left, so the list may skip eigenvalues"
+                "not checked: the check takes at least {asked} products and {left} were left, so the list may skip eigenvalues"
             ),
             Completeness::Unsettled => "not checked: no eigenvalue is converged".into(),
             Completeness::Unasked => {
@@ -99,16 +107,15 @@ pub fn gamma(n: usize, products: usize) -> f64 {
     (depth(n) / (products as f64 - 0.5) / 2.0).sinh().powi(2)
 }
 
-/// The gap γ that Ritz values show at the end of a list: between its last value and the next ones on either side of it,
-/// what is within `near` of it being the same. `list` and the Ritz values after it go from the end of the spectrum
-/// inwards. `None` where they show none.
-pub fn shown(list: &[f64], rest: &[f64], near: f64) -> Option<f64> {
-    let (last, far) = (*list.last()?, *rest.last()?);
-    let apart = |x: &f64| Some((x - last).abs()).filter(|gap| *gap > near);
-    let outside = list.iter().rev().find_map(apart);
-    let inside = rest.iter().find_map(apart);
-    let gap = outside.unwrap_or(f64::INFINITY).min(inside?);
-    Some(gap / (last - far).abs())
+/// The gap γ that Ritz values show at the end of a list: between its last value and the next ones on either side that
+/// are told apart from it, inside the list by more than `near`, behind it by more than their own residuals too. The list
+/// and the Ritz values with their residuals behind it go from the end of the spectrum inwards. `None` where none is.
+pub fn shown(list: &[f64], rest: &[(f64, f64)], near: f64) -> Option<f64> {
+    let (last, (far, _)) = (*list.last()?, *rest.last()?);
+    let apart = |x: f64, residual: f64| Some((x - last).abs()).filter(|gap| *gap > residual.max(near));
+    let outside = list.iter().rev().find_map(|x| apart(*x, near));
+    let inside = rest.iter().find_map(|(x, residual)| apart(*x, *residual))?;
+    Some(outside.map_or(inside, |outside| outside.min(inside)) / (last - far).abs())
 }
 
 /// What a look beyond a list saw.
@@ -163,12 +170,13 @@ pub fn look(
         deflate(&mut w);
         remove(&mut w, &known);
         (high, low) = (alpha - above - beta_sq / high, alpha - below - beta_sq / low);
-        // comparisons that a pivot of 0 or NaN fails
-        if !(high < 0.0 && low > 0.0) {
+        let beta = panel::norms(&w)[0];
+        let invariant = beta <= ROUNDING * dtype.epsilon() * size;
+        // a pivot of 0 is the bound itself, and beyond it with whatever follows
+        if high > 0.0 || low < 0.0 || !invariant && (high == 0.0 || low == 0.0) {
             return Ok(Look::Something);
         }
-        let beta = panel::norms(&w)[0];
-        if beta <= ROUNDING * dtype.epsilon() * size {
+        if invariant {
             return Ok(Look::Nothing { products: step + 1, all: true });
         }
         beta_sq = beta * beta;
@@ -202,16 +210,19 @@ mod tests {
         assert_eq!((least(1), least(1000), least(1_000_000)), (8, 11, 21));
         // {12, 12, 10.5} over a bulk in ±9
         assert_eq!(products(1_000_000, 1.5 / 19.5), 23);
-        assert_eq!(shown(&[12.0, 10.5], &[9.0, 0.0, -9.0], 0.01), Some(1.5 / 19.5));
+        assert_eq!(shown(&[12.0, 10.5], &[(9.0, 0.2), (0.0, 2.0), (-9.0, 0.1)], 0.01), Some(1.5 / 19.5));
     }
 
     #[test]
     fn gaps_within_the_tolerance_are_none() {
-        assert_eq!(shown(&[5.0, 4.0, 4.0], &[4.0, 3.5, 0.0], 0.1), Some(0.5 / 4.0));
-        assert_eq!(shown(&[5.0, 4.9], &[4.0, 0.0], 0.05), Some((5.0 - 4.9) / 4.9));
-        assert_eq!(shown(&[4.0], &[4.0, 4.0], 0.1), None);
+        let exact = |values: &[f64]| values.iter().map(|x| (*x, 0.0)).collect::<Vec<_>>();
+        assert_eq!(shown(&[5.0, 4.0, 4.0], &exact(&[4.0, 3.5, 0.0]), 0.1), Some(0.5 / 4.0));
+        assert_eq!(shown(&[5.0, 4.9], &exact(&[4.0, 0.0]), 0.05), Some((5.0 - 4.9) / 4.9));
+        // a Ritz value that may as well be the same shows none
+        assert_eq!(shown(&[4.0], &[(3.9, 0.5), (3.0, 0.5), (0.0, 0.1)], 0.1), Some(0.25));
+        assert_eq!(shown(&[4.0], &exact(&[4.0, 4.0]), 0.1), None);
         assert_eq!(shown(&[4.0], &[], 0.1), None);
-        assert_eq!(shown(&[], &[1.0], 0.1), None);
+        assert_eq!(shown(&[], &exact(&[1.0]), 0.1), None);
     }
 
     #[test]

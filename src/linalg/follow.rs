@@ -169,7 +169,8 @@ impl Follower {
             if looked >= completeness::least(n) {
                 let ritz = space.ritz()?;
                 let near = self.following.tol * ritz[0].abs();
-                let gamma = completeness::shown(&ritz[..1], &ritz[1..], near);
+                let rest: Vec<_> = ritz[1..].iter().map(|value| (*value, near)).collect();
+                let gamma = completeness::shown(&ritz[..1], &rest, near);
                 if gamma.is_none_or(|gamma| looked >= completeness::products(n, gamma)) {
                     break;
                 }

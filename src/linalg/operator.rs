@@ -40,6 +40,9 @@ impl<'a> Products<'a> {
     /// # Errors
     /// Where the product fails or is not finite.
     pub fn of(&self, x: &Vectors) -> Result<Vectors> {
+        if x.k() == 0 {
+            return Ok(x.clone());
+        }
         self.spent.set(self.spent.get() + x.k());
         let y = self.operator.apply(x)?;
         if y.values().all_finite() {

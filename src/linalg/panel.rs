@@ -48,6 +48,10 @@ fn gram_of<T: Real>(a: &[T], b: &[T], n: usize) -> Array2<f64> {
         }
         sums
     };
+    // handing a small sum to another thread takes longer than the sum
+    if n <= GROUP * CUT {
+        return Array2::from_shape_vec((ka, kb), partial(0)).expect("ka by kb numbers");
+    }
     let partials: Vec<Vec<f64>> = (0..n.div_ceil(GROUP * CUT)).into_par_iter().map(partial).collect();
     let mut total = vec![0.0; ka * kb];
     for partial in partials {
@@ -151,7 +155,7 @@ pub fn add_combination(w: &mut Vectors, v: &Vectors, c: ArrayView2<f64>) {
 }
 
 fn add_of<T: Real>(w: &mut [T], v: &[T], c: ArrayView2<f64>, n: usize) {
-    by_columns(w, n).into_par_iter().for_each(|(start, mut rows)| {
+    by_columns(w, n, |start, mut rows| {
         let mut sum = [0.0f64; CUT];
         for (j, row) in rows.iter_mut().enumerate() {
             let sum = &mut sum[..row.len()];
@@ -182,6 +186,9 @@ pub fn combine(v: &Vectors, s: ArrayView2<f64>) -> Vectors {
 /// the rest of the m; vectors behind them move up.
 pub fn rotate(v: &mut Vectors, s: ArrayView2<f64>) {
     let (m, k, n, total) = (s.nrows(), s.ncols(), v.n(), v.k());
+    if m == 0 {
+        return;
+    }
     match v.values_mut() {
         Values::F32(v) => rotate_of(v, s, n),
         Values::F64(v) => rotate_of(v, s, n),
@@ -197,7 +204,7 @@ pub fn rotate(v: &mut Vectors, s: ArrayView2<f64>) {
 
 fn rotate_of<T: Real>(v: &mut [T], s: ArrayView2<f64>, n: usize) {
     let (m, k) = s.dim();
-    by_columns(v, n).into_par_iter().for_each(|(_, mut rows)| {
+    by_columns(v, n, |_, mut rows| {
         let len = rows[0].len();
         let mut sums = vec![0.0f64; k * len];
         for (j, sum) in sums.chunks_exact_mut(len).enumerate() {
@@ -211,8 +218,11 @@ fn rotate_of<T: Real>(v: &mut [T], s: ArrayView2<f64>, n: usize) {
     });
 }
 
-/// The same cut of every vector together, with its start.
-fn by_columns<T>(v: &mut [T], n: usize) -> Vec<(usize, Vec<&mut [T]>)> {
+/// Calls `work` on each cut, with its start, of all vectors together.
+fn by_columns<T: Send>(v: &mut [T], n: usize, work: impl Fn(usize, Vec<&mut [T]>) + Sync + Send) {
+    if n <= CUT {
+        return work(0, v.chunks_exact_mut(n).collect());
+    }
     let mut columns: Vec<(usize, Vec<&mut [T]>)> =
         (0..n).step_by(CUT).map(|start| (start, Vec::new())).collect();
     for row in v.chunks_exact_mut(n) {
@@ -220,7 +230,7 @@ fn by_columns<T>(v: &mut [T], n: usize) -> Vec<(usize, Vec<&mut [T]>)> {
             column.1.push(cut);
         }
     }
-    columns
+    columns.into_par_iter().for_each(|(start, rows)| work(start, rows));
 }
 
 /// Multiplies each vector by its factor.
@@ -233,10 +243,11 @@ pub fn scale_rows(v: &mut Vectors, factors: &[f64]) {
 }
 
 fn scale_of<T: Real>(v: &mut [T], n: usize, factors: &[f64]) {
-    for (row, &factor) in v.chunks_exact_mut(n).zip(factors) {
-        row.par_chunks_mut(CUT)
-            .for_each(|cut| cut.iter_mut().for_each(|x| *x = T::narrow(x.wide() * factor)));
-    }
+    by_columns(v, n, |_, mut rows| {
+        for (row, &factor) in rows.iter_mut().zip(factors) {
+            row.iter_mut().for_each(|x| *x = T::narrow(x.wide() * factor));
+        }
+    });
 }
 
 #[cfg(test)]

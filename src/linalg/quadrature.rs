@@ -222,12 +222,21 @@ mod tests {
     fn the_mass_around_zero_is_bracketed() {
         let spectrum: Vec<f64> = (0..200).map(|i| (i as f64 - 99.5) / 100.0).collect();
         let operator = with_spectrum(&spectrum, 8);
+        let (values, vectors) = dense::eigh(&operator.matrix).expect("decomposed");
+        let mut random = random::stream(5, 0, "quadrature");
         for measure in measures(&operator, 4, 20) {
+            let probe =
+                ndarray::Array1::from(probes::rademacher(1, 200, operator.dtype(), &mut random).row(0));
+            let shares = vectors.t().dot(&probe).mapv(|x| x * x / 200.0);
             for a in [0.1, 0.3, 0.6] {
                 let (lower, upper) = measure.mass_within(a);
-                // the probe's own share is within a few sampling errors of the spectrum's
-                assert!(lower <= a + 0.12 && upper >= a - 0.12, "{a}: {lower} {upper}");
-                assert!(lower <= upper);
+                // what the probe has there, from the eigenvectors
+                let inside = values.iter().zip(&shares).filter(|(value, _)| value.abs() <= a);
+                let exact: f64 = inside.map(|(_, share)| share).sum();
+                assert!(lower <= exact + 1e-12 && exact <= upper + 1e-12, "{a}: {lower} {exact} {upper}");
+                // no more apart than two nodes at either end, whose weights are about π/40
+                assert!(upper - lower < 4.0 * 0.12, "{a}: {lower} {upper}");
+                assert!(a < 0.2 || lower > 0.05, "{a}: {lower}");
             }
         }
     }

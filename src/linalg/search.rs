@@ -81,8 +81,8 @@ pub struct Limits<'a> {
 
 /// The small problem at the end of a search, values descending.
 pub struct Small {
-    /// All Ritz values.
-    pub ritz: Vec<f64>,
+    /// All Ritz values, each with ‖B s‖.
+    pub ritz: Vec<(f64, f64)>,
     /// Those sought.
     pub values: Vec<f64>,
     /// ‖B s‖ of each: what its residual would be in exact arithmetic.
@@ -116,13 +116,15 @@ pub fn grow(
         if krylov.pending() == 0 {
             krylov.refresh(random, limits.block.min(limits.products.saturating_sub(spent)).max(1));
         }
+        let stuck = krylov.pending() == 0;
         krylov.expand()?;
         let (m, p, spent) = (krylov.m(), krylov.pending(), krylov.spent());
         let allowed = limits.products.saturating_sub((limits.reserved)(looking_converged));
-        let done = krylov.exhausted() || spent + p.max(1) > allowed;
+        let done = stuck || krylov.exhausted() || spent + p.max(1) > allowed;
         let full = m + 2 * p > limits.room.max(goal.least() + 2 * p + 1);
         // the projected problem costs m³: look at it rarely once it is large
-        let due = m >= goal.least() && (m < 64 || (m / p.max(1)).is_multiple_of(m / 32));
+        let due =
+            m >= goal.least().min(limits.products / 2) && (m < 64 || (m / p.max(1)).is_multiple_of(m / 32));
         if !(due || done || full) {
             continue;
         }
@@ -149,7 +151,7 @@ pub fn grow(
                 values: chosen.iter().map(|&i| values[i]).collect(),
                 estimates: chosen.iter().map(|&i| residuals[i]).collect(),
                 coordinates: s.select(Axis(1), &chosen),
-                ritz: values.into_iter().rev().collect(),
+                ritz: values.into_iter().zip(residuals).rev().collect(),
             });
         }
         if let Some(note) = outlook.after(spent, worst, open, chosen.len()) {

@@ -65,8 +65,8 @@ struct Solver<'a> {
     top: usize,
     bottom: usize,
     tolerance: Tolerance,
-    /// Ritz values of the search, descending.
-    ritz: Vec<f64>,
+    /// Ritz values of the search with their residuals, descending.
+    ritz: Vec<(f64, f64)>,
 }
 
 impl<'a> Solver<'a> {
@@ -123,7 +123,7 @@ impl<'a> Solver<'a> {
             // a few are needed whatever fits
             room: self.request.max_basis.saturating_sub(locked).max(4),
             block,
-            size: search::size(&self.ritz),
+            size: self.ritz_size(),
             patience: usize::MAX,
         }
     }
@@ -159,7 +159,7 @@ impl<'a> Solver<'a> {
             values,
         };
         // where products do not suffice for all, the most nearly converged first
-        let size = search::size(&self.ritz);
+        let size = self.ritz_size();
         let ratio = |i: usize| found.residuals[i] / self.tolerance.at(found.values[i], size);
         let mut places: Vec<usize> = (0..found.k()).collect();
         places.sort_by(|&i, &j| ratio(i).total_cmp(&ratio(j)));
@@ -176,7 +176,11 @@ impl<'a> Solver<'a> {
 
     /// The largest |θ| seen.
     fn size(&self, found: &Found) -> f64 {
-        search::size(&self.ritz).max(search::size(&found.values))
+        self.ritz_size().max(search::size(&found.values))
+    }
+
+    fn ritz_size(&self) -> f64 {
+        self.ritz.iter().fold(0.0, |size, (value, _)| size.max(value.abs()))
     }
 
     fn converged(&self, found: &Found, i: usize) -> bool {
@@ -207,16 +211,24 @@ impl<'a> Solver<'a> {
                 return Ok(Completeness::Unsettled);
             }
             let (bounds, asked) = self.beyond(found, top, bottom);
-            let (asked, left) = (asked.min(n - top - bottom), self.left());
-            if left < asked {
-                return Ok(Completeness::Unmade { asked, left });
+            let (beside, left) = (n - top - bottom, self.left());
+            let (asked, least) = (asked.min(beside), completeness::least(n).min(beside));
+            if left < least {
+                return Ok(Completeness::Unmade { asked: least, left });
             }
             let settled = (top + bottom < found.k()).then(|| found.ends(top, bottom).vectors);
             let locked = settled.as_ref().unwrap_or(&found.vectors);
-            let look = completeness::look(self.products, locked, bounds, asked, self.random, self.observer)?;
+            let look = completeness::look(
+                self.products,
+                locked,
+                bounds,
+                asked.min(left),
+                self.random,
+                self.observer,
+            )?;
             if let Look::Nothing { products, all } = look {
                 let gamma = if all { 0.0 } else { completeness::gamma(n, products) };
-                return Ok(Completeness::Seen { products, gamma });
+                return Ok(Completeness::Seen { products, asked, gamma });
             }
             if !self.merge(found, bounds, asked)? {
                 return Ok(Completeness::Missing);
@@ -232,11 +244,12 @@ impl<'a> Solver<'a> {
         let high = &found.values[..top];
         let low: Vec<f64> = found.values[found.k() - bottom..].iter().rev().copied().collect();
         let (first, last) = (high.last().copied(), low.last().copied());
-        let inside = |x: &f64| first.is_none_or(|first| *x < first) && last.is_none_or(|last| *x > last);
-        let inner: Vec<f64> = self.ritz.iter().copied().filter(inside).collect();
-        let outwards: Vec<f64> = inner.iter().rev().copied().collect();
+        let inside =
+            |(x, _): &(f64, f64)| first.is_none_or(|first| *x < first) && last.is_none_or(|last| *x > last);
+        let inner: Vec<_> = self.ritz.iter().copied().filter(inside).collect();
+        let outwards: Vec<_> = inner.iter().rev().copied().collect();
         let n = self.products.n();
-        let ask = |list: &[f64], rest: &[f64]| {
+        let ask = |list: &[f64], rest: &[(f64, f64)]| {
             let near = list.last().map_or(0.0, |last| self.tolerance.at(*last, size));
             completeness::shown(list, rest, near).map_or(0, |gamma| completeness::products(n, gamma))
         };

@@ -9,6 +9,7 @@ use warmlab::row::Row;
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
 use warmlab::train::TrainConfig;
+use warmlab::values::DType;
 
 use crate::support::{analysis, measure, settings, train};
 
@@ -143,4 +144,79 @@ fn agree(both_ways: &[BothWays], more: &[&str]) {
             }
         }
     }
+}
+
+/// The paths above share their formulas. Here they are written out again, over the numbers in the files: what an update
+/// changed is the difference of two checkpoints, and what Adam's state says is in the second.
+#[test]
+fn what_training_says_of_updates_follows_from_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = [
+        "--steps",
+        "6",
+        "--save-early",
+        "6",
+        "--track",
+        "adam,angular",
+        "--dtype",
+        "f64",
+        "--grad-clip",
+        "0.3",
+    ];
+    assert!(train(folder.path(), "r", &more).status.success());
+    let told = |name: &str| {
+        let mut rows = Vec::new();
+        for entry in std::fs::read_dir(folder.path().join("reports/r").join(name)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "parquet") {
+                rows.extend(read_parquet(&path).unwrap().rows);
+            }
+        }
+        rows
+    };
+    let (adam, angular) = (told("adam"), told("angular"));
+    let open = |step: u64| {
+        run::open(&folder.path().join(format!("runs/r/checkpoints/step_{step}")), DType::F64).unwrap()
+    };
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let mut compared = BTreeMap::new();
+    let mut compare = |rows: &[Row], quantity: &str, scope: &str, step: u64, expected: f64| {
+        let row = rows.iter().find(|r| &*r.quantity == quantity && &*r.scope == scope && r.step == step);
+        let value = row.unwrap_or_else(|| panic!("{quantity} of {scope} at {step}")).value.unwrap();
+        assert!((value / expected - 1.0).abs() < 1e-7, "{quantity} of {scope} at {step}: {value} {expected}");
+        *compared.entry(quantity.to_string()).or_insert(0) += 1;
+    };
+    for step in 1..=6u64 {
+        let (before, after) = (open(step - 1), open(step));
+        let (w, u) = (before.parameters.to_f64(), after.parameters.to_f64());
+        for p in after.config.parameters() {
+            let (w, u) = (&w[p.range()], &u[p.range()]);
+            // a bias that starts at zero has no direction
+            if norm(w) == 0.0 {
+                continue;
+            }
+            let change: Vec<f64> = u.iter().zip(w).map(|(u, w)| u - w).collect();
+            compare(&angular, "update/relative", &p.name, step, norm(&change) / norm(w));
+            let (long, short) = (norm(u), norm(w));
+            let across: Vec<f64> = u.iter().zip(w).map(|(u, w)| u / long - w / short).collect();
+            // from the chord of the unit vectors
+            compare(&angular, "update/angle", &p.name, step, 2.0 * (norm(&across) / 2.0).asin());
+        }
+        let optimizer = after.optimizer.unwrap();
+        let (m, v) = (optimizer.exp_avg.unwrap().to_f64(), optimizer.exp_avg_sq.unwrap().to_f64());
+        let correct = |beta: f64| 1.0 - beta.powi(step as i32);
+        let root = |v: f64| (v / correct(optimizer.beta2)).sqrt() + optimizer.eps;
+        let update: Vec<f64> =
+            m.iter().zip(&v).map(|(m, v)| m / correct(optimizer.beta1) / root(*v)).collect();
+        let count =
+            |f: &dyn Fn(usize) -> bool| (0..v.len()).filter(|&i| f(i)).count() as f64 / v.len() as f64;
+        let mean = v.iter().sum::<f64>() / v.len() as f64;
+        let spread = (v.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / v.len() as f64).sqrt();
+        compare(&adam, "adam/v_mean", "all", step, mean);
+        compare(&adam, "adam/v_hat_mean", "all", step, mean / correct(optimizer.beta2));
+        compare(&adam, "adam/v_std_over_mean", "all", step, spread / mean);
+        compare(&adam, "adam/update_rms", "all", step, norm(&update) / (v.len() as f64).sqrt());
+        compare(&adam, "adam/sign_like_fraction", "all", step, count(&|i| update[i].abs() > 0.9));
+    }
+    assert!(compared.len() == 7 && compared.values().all(|n| *n >= 6), "{compared:?}");
 }

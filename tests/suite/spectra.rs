@@ -139,9 +139,10 @@ struct Case {
 
 fn case(seed: u64) -> Case {
     let random = &mut stream(seed, 0, "spectra");
+    // a case of a million takes as long as all others of a hundred: the first is the 542nd
     let n = match seed % 100 {
-        42 => 1_000_000,
-        7 | 77 => 100_000,
+        42 if seed % 500 == 42 && seed > 500 => 1_000_000,
+        7 | 42 => 100_000,
         1 | 13 | 29 | 38 | 51 | 63 => 10_000,
         i if i.is_multiple_of(9) => random.random_range(1..12),
         _ => random.random_range(12..1500),
@@ -257,7 +258,7 @@ fn check(seed: u64, tally: &mut Tally) {
     }
     tally.lists += 1;
     let gamma = match found.completeness {
-        Completeness::Seen { products, gamma } => {
+        Completeness::Seen { products, gamma, .. } => {
             let asked = completeness::least(n).min(n - found.vectors.k());
             assert!(gamma == 0.0 || products >= asked, "{seed}: {products} of {asked}");
             gamma
@@ -300,8 +301,9 @@ fn the_second_copy_is_not_skipped_in_a_million() {
     diagonal[..3].copy_from_slice(&[12.0, 12.0, 10.5]);
     let mut wrong = 0;
     let seeds = (count() / 500).max(1);
+    let dtypes: &[DType] = if count() < 1000 { &[DType::F32] } else { &[DType::F64, DType::F32] };
     for seed in 0..seeds {
-        for dtype in [DType::F64, DType::F32] {
+        for &dtype in dtypes {
             let operator = Reflected { diagonal: diagonal.clone(), u: None, dtype };
             let request = Request {
                 top: 2,
@@ -314,14 +316,14 @@ fn the_second_copy_is_not_skipped_in_a_million() {
             };
             let random = &mut stream(seed, 0, "million");
             let found = eigsh(&operator, &request, None, random, &Silent).unwrap();
-            let Completeness::Seen { products, gamma } = found.completeness else { panic!("{found:?}") };
+            let Completeness::Seen { products, gamma, .. } = found.completeness else { panic!("{found:?}") };
             assert!(products >= 21 && gamma < 0.09, "{products} {gamma}");
             let right = found.top.iter().all(|pair| (pair.value - 12.0).abs() <= pair.residual + 1e-3);
             assert!(found.top.iter().all(|pair| pair.converged));
             wrong += u32::from(!right);
         }
     }
-    assert!(f64::from(wrong) <= 0.02 * seeds as f64 + 1.0, "{wrong} of {}", 2 * seeds);
+    assert!(f64::from(wrong) <= 0.02 * seeds as f64 + 1.0, "{wrong} of {seeds} seeds");
 }
 
 /// What the check says of itself: an eigenvalue just above the stated γ is seen in 99 of 100 looks, whatever the rest

@@ -1,0 +1,139 @@
+//! Every solver on every kind of matrix: none may hang or panic, and NaN is an error.
+
+use ndarray::Array2;
+use warmlab::error::{Error, Result};
+use warmlab::linalg::{Follower, Following, LinearOperator, Request, dense, eigsh, quadrature, trace};
+use warmlab::observer::Silent;
+use warmlab::random::stream;
+use warmlab::values::{DType, Values};
+use warmlab::vectors::Vectors;
+
+/// A matrix in memory with products in either precision.
+struct Matrix {
+    matrix: Array2<f64>,
+    scale: f64,
+    dtype: DType,
+}
+
+impl LinearOperator for Matrix {
+    fn n(&self) -> usize {
+        self.matrix.nrows()
+    }
+
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    fn apply(&self, x: &Vectors) -> Result<Vectors> {
+        let rows = (0..x.k()).flat_map(|i| self.matrix.dot(&ndarray::Array1::from(x.row(i))) * self.scale);
+        Ok(Vectors::new(Values::F64(rows.collect()).cast(self.dtype), self.n()))
+    }
+}
+
+/// Small matrices that have broken solvers somewhere.
+fn matrices() -> Vec<(&'static str, Array2<f64>)> {
+    let diagonal = |values: &[f64]| Array2::from_diag(&ndarray::arr1(values));
+    let ones = Array2::<f64>::ones((12, 12));
+    let dense = Array2::from_shape_fn((30, 30), |(i, j)| ((i * j + i + j) as f64).sin());
+    vec![
+        ("one by one", diagonal(&[3.0])),
+        ("one by one, zero", diagonal(&[0.0])),
+        ("two by two", ndarray::arr2(&[[1.0, 2.0], [2.0, -1.0]])),
+        ("zero", Array2::zeros((9, 9))),
+        ("identity", Array2::eye(20)),
+        ("rank one", ones),
+        ("no trace", ndarray::arr2(&[[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])),
+        ("outlier", diagonal(&[1e6, 1.0, 0.5, 0.25, -0.1, 0.0, 0.0])),
+        ("full", &dense + &dense.t()),
+    ]
+}
+
+fn request(top: usize, bottom: usize) -> Request {
+    Request { top, bottom, tol: 1e-3, max_matvecs: 200, completeness: true, block: 1, max_basis: 100 }
+}
+
+#[test]
+fn small_and_degenerate_matrices_have_their_eigenvalues() {
+    for (name, matrix) in matrices() {
+        let truth: Vec<f64> = dense::eigh(&matrix).unwrap().0.iter().rev().copied().collect();
+        let n = truth.len();
+        for (top, bottom) in [(1, 0), (0, 1), (3, 2), (300, 1)] {
+            for (dtype, block) in [(DType::F64, 1), (DType::F64, 3), (DType::F32, 1)] {
+                let operator = Matrix { matrix: matrix.clone(), scale: 1.0, dtype };
+                let request = Request { block, ..request(top, bottom) };
+                let random = &mut stream(5, 0, "solvers");
+                let found = eigsh(&operator, &request, None, random, &Silent).unwrap();
+                assert!(found.settled(), "{name} {top} {bottom}: {found:?}");
+                assert_eq!(found.top.len() + found.bottom.len(), n.min(top + bottom), "{name}");
+                // in f32 the small are known as well as the products with the large are
+                let rounding = 50.0 * dtype.epsilon() * truth[0].abs().max(truth[n - 1].abs());
+                let expected = truth.iter().take(top).chain(truth.iter().rev());
+                for (pair, truth) in found.top.iter().chain(&found.bottom).zip(expected) {
+                    assert!(
+                        (pair.value - truth).abs() <= pair.residual + rounding,
+                        "{name}: {pair:?} {truth}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Products that are NaN or infinite from the `after`-th on.
+struct Broken {
+    inner: Matrix,
+    after: std::cell::Cell<usize>,
+    with: f64,
+}
+
+impl LinearOperator for Broken {
+    fn n(&self) -> usize {
+        self.inner.n()
+    }
+
+    fn dtype(&self) -> DType {
+        self.inner.dtype()
+    }
+
+    fn apply(&self, x: &Vectors) -> Result<Vectors> {
+        let mut y = self.inner.apply(x)?;
+        if self.after.get() == 0 {
+            match y.values_mut() {
+                Values::F32(v) => v[0] = self.with as f32,
+                Values::F64(v) => v[0] = self.with,
+            }
+        } else {
+            self.after.set(self.after.get() - 1);
+        }
+        Ok(y)
+    }
+}
+
+#[test]
+fn products_that_are_not_finite_are_errors_wherever_they_occur() {
+    let (_, matrix) = matrices().pop().unwrap();
+    for after in [0, 1, 5, 20] {
+        for with in [f64::NAN, f64::INFINITY] {
+            for dtype in [DType::F64, DType::F32] {
+                let broken = || Broken {
+                    inner: Matrix { matrix: matrix.clone(), scale: 1.0, dtype },
+                    after: after.into(),
+                    with,
+                };
+                let random = || stream(3, 0, "solvers");
+                let request = Request { tol: 1e-12, ..request(3, 1) };
+                let following = Following { tol: 1e-12, max_matvecs: 40, guards: 3, probes: 2 };
+                let answers = [
+                    eigsh(&broken(), &request, None, &mut random(), &Silent).err(),
+                    Follower::new(following).step(&broken(), &mut random()).err(),
+                    quadrature(&broken(), 3, 30, 1, &mut random(), &Silent).err(),
+                    trace::traces(&broken(), 10, 1, &[0..30], &mut random(), &Silent).err(),
+                    dense::to_dense(&broken(), 1, &Silent).err(),
+                ];
+                for (i, answer) in answers.into_iter().enumerate() {
+                    assert!(matches!(answer, Some(Error::NonFinite { .. })), "{i} after {after}: {answer:?}");
+                }
+            }
+        }
+    }
+}
