@@ -40,6 +40,10 @@ fn the_peak_of_every_operator_is_what_was_planned() {
         // the plan leaves a sixteenth to what the allocator cannot hand out
         let planned = 300.0 * 15.0 / 16.0;
         let peak = peak(&out);
-        assert!((0.9 * planned..300.0).contains(&peak), "{operator}: {peak} MiB of {planned} planned");
+        // 20 MiB more or less of the process itself, which weighs less in a plan of more
+        assert!(
+            (planned - 30.0..planned + 30.0).contains(&peak),
+            "{operator}: {peak} MiB of {planned} planned"
+        );
     }
 }
