@@ -1,4 +1,4 @@
-//! Every solver on every kind of matrix: none may hang or panic, and NaN is an error.
+//! Every solver on every kind of matrix: none may depend on a unit, hang or panic, and NaN is an error.
 
 use ndarray::Array2;
 use warmlab::error::{Error, Result};
@@ -50,6 +50,74 @@ fn matrices() -> Vec<(&'static str, Array2<f64>)> {
 
 fn request(top: usize, bottom: usize) -> Request {
     Request { top, bottom, tol: 1e-3, max_matvecs: 200, completeness: true, block: 1, max_basis: 100 }
+}
+
+/// Every number of every solver, those with the unit of the matrix first, of its square second.
+fn everything(operator: &Matrix) -> Result<(Vec<f64>, Vec<f64>, Vec<usize>)> {
+    let random = || stream(3, 0, "solvers");
+    let (mut values, mut squares, mut counts) = (vec![], vec![], vec![]);
+    for block in [1, 2] {
+        let request = Request { block, ..request(3, 2) };
+        let found = eigsh(operator, &request, None, &mut random(), &Silent)?;
+        values.extend(found.top.iter().chain(&found.bottom).flat_map(|pair| [pair.value, pair.residual]));
+        counts.extend([found.matvecs, usize::from(found.settled())]);
+        let warm = eigsh(operator, &request, Some(&found.hint()), &mut random(), &Silent)?;
+        values.extend(warm.top.iter().map(|pair| pair.value));
+        counts.push(warm.matvecs);
+    }
+    let mut follower = Follower::new(Following { tol: 1e-2, max_matvecs: 40, guards: 3, probes: 2 });
+    for t in 0..12 {
+        let found = follower.step(operator, &mut stream(3, t, "follow"))?;
+        values.extend([found.value, found.residual]);
+        squares.push(found.frobenius_sq.exact);
+        squares.extend(found.frobenius_sq.rest);
+        counts.push(found.matvecs);
+    }
+    let (measures, matvecs) = quadrature(operator, 3, 6, 2, &mut random(), &Silent)?;
+    values.extend(measures.iter().flat_map(|measure| measure.nodes.clone()));
+    counts.push(matvecs);
+    let found = trace::traces(operator, 4, 3, &[0..operator.n()], &mut random(), &Silent)?;
+    for split in [&found.trace, &found.blocks[0]] {
+        values.push(split.exact);
+        values.extend(&split.rest);
+    }
+    squares.push(found.frobenius_sq.exact);
+    squares.extend(found.frobenius_sq.rest);
+    squares.extend(found.diagonals);
+    counts.push(found.matvecs);
+    let whole = dense::spectrum(operator, 2, 1e-3, &Silent)?;
+    values.extend(whole.top.iter().map(|pair| pair.value));
+    Ok((values, squares, counts))
+}
+
+#[test]
+fn no_answer_depends_on_the_unit() {
+    for (name, matrix) in matrices() {
+        for dtype in [DType::F64, DType::F32] {
+            let of = |scale: f64| {
+                everything(&Matrix { matrix: matrix.clone(), scale, dtype })
+                    .unwrap_or_else(|e| panic!("{name} {dtype} {scale:e}: {e}"))
+            };
+            let (values, squares, counts) = of(1.0);
+            assert!(values.iter().chain(&squares).all(|x| x.is_finite()), "{name} {dtype}");
+            // powers of two change no digit: 1e±15, and near the ends of f32
+            for exponent in [50, -50, 100, -70] {
+                let scale = 2f64.powi(exponent);
+                let (scaled, scaled_squares, scaled_counts) = of(scale);
+                assert_eq!(counts, scaled_counts, "{name} {dtype} 2^{exponent}");
+                // rounding is what the solvers drop, and LAPACK's of a matrix it brings to its own size
+                let size = values.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+                for (a, b) in values.iter().zip(&scaled) {
+                    let close = (a * scale - b).abs() <= 1e-9 * size * scale;
+                    assert!(close, "{name} {dtype} 2^{exponent}: {a:e} {:e}", b / scale);
+                }
+                for (a, b) in squares.iter().zip(&scaled_squares) {
+                    let close = (a * scale * scale - b).abs() <= 1e-9 * size * size * scale * scale;
+                    assert!(close, "{name} {dtype} 2^{exponent}: {a:e} {:e}", b / scale / scale);
+                }
+            }
+        }
+    }
 }
 
 #[test]
