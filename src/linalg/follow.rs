@@ -3,7 +3,7 @@
 //! **Method.** The search space V starts with the last step's vector and grows by one product at a time:
 //! Rayleigh-Ritz on V gives (θ, x), its residual r = A x − θ x comes from the saved products W = A V, and r is the
 //! next direction. That is Lanczos with full reorthogonalisation, which may be given other directions too. Beside
-//! the wanted pair the leading Ritz vectors are kept as [`guards`]. (Dividing the residual by θ − A~, A~ what the guards
+//! the wanted pair the leading Ritz vectors are kept as `guards`. (Dividing the residual by θ − A~, A~ what the guards
 //! know of A, as Davidson would, saved no products on training runs.)
 //!
 //! **Error.** ‖A x − θ x‖ from the products with the matrix of this step: some eigenvalue lies within it. That it

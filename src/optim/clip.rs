@@ -10,7 +10,7 @@ use crate::values::Values;
 /// Numbers a thread sums at a time; fixed, so that the sum does not depend on the number of threads.
 const CHUNK: usize = 1 << 14;
 
-/// (norm of the gradient, the [`factor`] that clipping leaves of it).
+/// (norm of the gradient, the factor that clipping leaves of it).
 pub fn clip_factor(gradient: &Values, max_norm: f64) -> (f64, f64) {
     let squares: Vec<f64> = match gradient {
         Values::F32(g) => {

@@ -181,7 +181,7 @@ pub fn write(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
     write_marked(folder, checkpoint, None)
 }
 
-/// [`write`], of a state that is kept because the loss of update `jump` jumped: training does not resume from it.
+/// [`write()`], of a state that is kept because the loss of update `jump` jumped: training does not resume from it.
 ///
 /// # Errors
 /// Where the disk refuses; nothing is left behind.

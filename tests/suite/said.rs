@@ -12,7 +12,8 @@ fn training_tokens_are_not_passed_off_as_others() {
     fs::create_dir(folder.path().join("d")).unwrap();
     let tokens: Vec<u8> = (0..400u16).flat_map(|i| (i * i % 11).to_le_bytes()).collect();
     fs::write(folder.path().join("d/train.bin"), &tokens).unwrap();
-    let settings = ["--data", "d", "--steps", "2", "--eval-every", "1", "--track", "hessian"];
+    let settings =
+        ["--data", "d", "--vocab-size", "11", "--steps", "2", "--eval-every", "1", "--track", "hessian"];
     let output = train(folder.path(), "r", &settings);
     assert!(output.status.success() && stderr(&output).contains("measured on training tokens"), "{output:?}");
     let analyse = |data: &[&str]| {
