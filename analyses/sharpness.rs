@@ -226,7 +226,7 @@ fn adam(snapshot: &Snapshot) -> Option<&OptimizerState> {
 /// The limits of the optimizer in use at its next learning rate; no batch enters.
 fn thresholds(snapshot: &Snapshot) -> Vec<Row> {
     let Some(o) = snapshot.optimizer() else { return vec![] };
-    let row = |name: &'static str, value: f64| Row::new(name, value).without_batch();
+    let row = |name: &'static str, value: f64| limits::at_rate(o.lr, Row::new(name, value)).without_batch();
     let two = row("sharpness/two_over_lr", 2.0 / o.lr);
     if o.name == "sgd" && o.beta1 == 0.0 {
         return vec![row("sharpness/threshold", 2.0 / o.lr), two];

@@ -45,11 +45,18 @@ fn mean(first: Row, others: &HashMap<(String, String, [Option<u32>; 4], Option<u
     let values: Vec<f64> = all.iter().filter_map(|row| row.value).collect();
     let Some((mean, error)) = stats::mean_and_error(&values) else { return first };
     let squares: Option<f64> = all.iter().map(|row| row.uncertainty.map(|u| u * u)).sum();
-    let worst = [Status::Nonfinite, Status::Unconverged, Status::Incomplete, Status::Unresolved, Status::Ok];
+    let worst = [
+        Status::Nonfinite,
+        Status::Undefined,
+        Status::Unconverged,
+        Status::Incomplete,
+        Status::Unresolved,
+        Status::Ok,
+    ];
     let status = worst.into_iter().find(|s| all.iter().any(|row| row.status == *s)).unwrap_or(Status::Ok);
     let counts: Option<u64> = all.iter().map(|row| row.n).sum();
     Row {
-        value: if status == Status::Nonfinite { None } else { Some(mean) },
+        value: (!matches!(status, Status::Nonfinite | Status::Undefined)).then_some(mean),
         uncertainty: squares.map(|squares| squares.sqrt() / values.len() as f64),
         sampling_error: Some(error),
         n: counts,

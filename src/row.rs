@@ -19,6 +19,8 @@ pub enum Status {
     Incomplete,
     /// The data cannot answer: a mean does not stand out of its noise.
     Unresolved,
+    /// The definition gives no value here, such as 2/η at η = 0; written as nonfinite.
+    Undefined,
     /// The computation met NaN or infinity; there is no value.
     Nonfinite,
 }
@@ -30,7 +32,7 @@ impl Status {
             Status::Ok => "ok",
             Status::Unconverged => "unconverged",
             Status::Incomplete | Status::Unresolved => "unresolved",
-            Status::Nonfinite => "nonfinite",
+            Status::Undefined | Status::Nonfinite => "nonfinite",
         }
     }
 }
@@ -92,7 +94,7 @@ pub struct Row {
     pub probe: Option<u32>,
     /// The quantile level, the damping, whatever the quantity's definition takes.
     pub parameter: Option<f64>,
-    /// The number; `None` only when the status is [`Status::Nonfinite`].
+    /// The number; `None` only when the status is written as nonfinite.
     pub value: Option<f64>,
     /// Residual, or the half-width of a 68% interval over probes or samples.
     pub uncertainty: Option<f64>,
@@ -157,9 +159,14 @@ impl Row {
         self
     }
 
-    /// Lowers the status; a nonfinite row stays nonfinite.
+    /// Says that the quantity's definition gives no value here.
+    pub fn undefined(self) -> Self {
+        Row { value: None, uncertainty: None, status: Status::Undefined, ..self }
+    }
+
+    /// Lowers the status; a row without a value keeps its own.
     pub fn status(mut self, status: Status) -> Self {
-        if self.status != Status::Nonfinite {
+        if self.value.is_some() {
             self.status = status;
         }
         self

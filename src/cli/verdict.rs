@@ -2,7 +2,7 @@
 //!
 //! Something unconverged, and a list of eigenvalues that may have skipped one, are failures of the search, which may
 //! be allowed; a number that is not finite and a checkpoint that failed are failures always. What the data cannot
-//! tell is an answer, and no failure.
+//! tell, and what has no value by its definition, are answers, and no failures.
 
 use super::Outcome;
 use super::terminal::Terminal;

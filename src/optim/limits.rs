@@ -6,7 +6,7 @@
 //!
 //! **Error.** The thresholds are exact, but asymptotic and for a frozen P. c is that of the update where the run's log
 //! has it; taken from another batch's gradient it, and all that is made of it, is unresolved. At η = 0 the thresholds
-//! are infinite: rows without a value.
+//! are not defined: rows without a value.
 
 use super::stability;
 use super::{Clip, ClipSource};
@@ -39,11 +39,11 @@ pub struct Limits {
 impl Limits {
     /// `sharpness/threshold` and `sharpness/threshold_t`, behind `prefix`.
     pub fn thresholds(&self, prefix: &str) -> Vec<Row> {
-        vec![
-            Row::new(format!("{prefix}sharpness/threshold"), stability::threshold(self.beta1, self.lr))
-                .without_batch(),
-            Row::new(format!("{prefix}sharpness/threshold_t"), self.threshold_t()).without_batch(),
-        ]
+        let threshold = stability::threshold(self.beta1, self.lr);
+        let row = |name: &str, value| {
+            at_rate(self.lr, Row::new(format!("{prefix}sharpness/{name}"), value)).without_batch()
+        };
+        vec![row("threshold", threshold), row("threshold_t", self.threshold_t())]
     }
 
     /// `sharpness/margin`, behind `prefix`; none where no curvature is positive.
@@ -54,12 +54,18 @@ impl Limits {
         let value = self.threshold_t() / (clip.factor * lambda.value);
         let row = Row::new(format!("{prefix}sharpness/margin"), value);
         let row = row.uncertainty(value * lambda.residual / lambda.value).n(lambda.matvecs as u64);
+        let row = at_rate(self.lr, row);
         Some(row.status(if lambda.status == Status::Ok { status(clip) } else { lambda.status }))
     }
 
     fn threshold_t(&self) -> f64 {
         stability::threshold_at(self.beta1, self.lr, self.t)
     }
+}
+
+/// The row of a quantity with the rate η in its denominator: undefined at η = 0.
+pub fn at_rate(lr: f64, row: Row) -> Row {
+    if lr == 0.0 { row.undefined() } else { row }
 }
 
 /// `sharpness/clip_factor`.

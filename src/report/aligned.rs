@@ -98,7 +98,8 @@ fn cell((column, text): (usize, String)) -> Cell {
 
 fn value(row: Option<&Row>) -> String {
     let Some(row) = row else { return "-".into() };
-    let Some(value) = row.value else { return "not finite".into() };
+    let undefined = row.status == Status::Undefined;
+    let Some(value) = row.value else { return if undefined { "undefined" } else { "not finite" }.into() };
     let text = digits::short(value, row.uncertainty);
     if row.status == Status::Ok { text } else { format!("{text}?") }
 }

@@ -159,7 +159,7 @@ fn rank(sources: &[Source], (i, row): &(usize, &Row)) -> f64 {
         Status::Unresolved => 1.0,
         Status::Incomplete => 2.0,
         Status::Unconverged => 3.0,
-        Status::Nonfinite => 4.0,
+        Status::Undefined | Status::Nonfinite => 4.0,
     };
     let precision = if sources[*i].says("dtype") == "f64" { 0.0 } else { 1.0 };
     // below 1, so that it decides last

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use polars::io::parquet::write::KeyValueMetadata;
 use polars::prelude::*;
 
-use super::{Report, incomplete, promises};
+use super::{Report, promises, statuses};
 use crate::error::{Error, IoContext, Result};
 use crate::row::{Row, Status};
 use crate::{files, guard};
@@ -21,7 +21,7 @@ use crate::{files, guard};
 pub fn write_parquet(path: &Path, report: &Report) -> Result<()> {
     let mut frame = frame(&report.rows).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
     let meta = report.meta.iter().map(|(k, v)| (k.clone(), v.clone()));
-    let meta = meta.chain(incomplete::note(&report.rows)).collect();
+    let meta = meta.chain(statuses::notes(&report.rows)).collect();
     // encoded in memory first: one thread and one row group, so that equal rows give equal bytes
     let mut bytes = Cursor::new(Vec::new());
     ParquetWriter::new(&mut bytes)
@@ -120,7 +120,7 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Report> {
         )
     })?;
     let mut report = Report { meta, rows };
-    incomplete::recall(&mut report);
+    statuses::recall(&mut report);
     Ok(report)
 }
 
@@ -204,6 +204,7 @@ mod tests {
             .status(Status::Unresolved)
             .stamp(&origin),
             Row::new("hessian/lambda", 2.0).index(3).status(Status::Incomplete).stamp(&origin),
+            Row::new("sharpness/threshold", f64::INFINITY).undefined().stamp(&origin),
         ];
         Report { meta: [("warmlab.seed".to_string(), "7".to_string())].into(), rows }
     }

@@ -4,7 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::digits;
 use super::fit::{elide, width};
-use crate::row::Row;
+use crate::row::{Row, Status};
 
 /// A column: its name, whether it stands to the right, and a row's cell.
 type Column = (&'static str, bool, Box<dyn Fn(&Row) -> String>);
@@ -97,6 +97,7 @@ fn align(text: String, right: bool) -> Cell {
 
 fn value(row: &Row) -> String {
     match row.value {
+        None if row.status == Status::Undefined => "undefined".into(),
         None => "not finite".into(),
         // the residual says how far off an unconverged value may be
         Some(value) => digits::with_uncertainty(value, row.uncertainty),
@@ -106,7 +107,6 @@ fn value(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Status;
 
     fn rows() -> Vec<Row> {
         let scopes = ["transformer.h.10.attn.c_attn.weight", "transformer.wte.weight"];

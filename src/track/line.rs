@@ -38,8 +38,14 @@ struct Entry<'a>(
     u8,
 );
 
-const STATUSES: [Status; 5] =
-    [Status::Ok, Status::Unconverged, Status::Unresolved, Status::Nonfinite, Status::Incomplete];
+const STATUSES: [Status; 6] = [
+    Status::Ok,
+    Status::Unconverged,
+    Status::Unresolved,
+    Status::Nonfinite,
+    Status::Incomplete,
+    Status::Undefined,
+];
 
 impl<'a> Entry<'a> {
     fn new(row: &'a Row) -> Self {

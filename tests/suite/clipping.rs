@@ -182,6 +182,11 @@ fn a_rate_of_zero_has_thresholds_without_values_and_says_so() {
         for name in ["sharpness/threshold", "sharpness/threshold_t"] {
             assert!(row(&rows, name)["value"].is_null() && row(&rows, name)["status"] == "nonfinite");
         }
+        // what is not defined is no failure
+        let ckpt = own.to_str().unwrap();
+        let again =
+            warmlab(folder.path(), &[&[analysis, "--ckpt", ckpt, "--data", "synthetic"], more].concat());
+        assert_eq!(again.status.code(), Some(0), "{again:?}");
         assert!(said.contains("not defined (η=0)"), "{said}");
         assert!(meta["warmlab.threshold"].as_str().unwrap().contains("η=0"), "{meta}");
     }
