@@ -19,16 +19,16 @@
 
 use std::sync::Arc;
 
-use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
+use crate::base::row::{Row, Status};
+use crate::base::takes::Takes;
+use crate::base::values::Values;
 use crate::model::LayerInputs;
-use crate::observer::Observer;
 use crate::optim::{UpdateStatistics, equilibrium, representation_change};
-use crate::row::{Row, Status};
 use crate::snapshot::Snapshot;
-use crate::step::{Step, Wanted, sample_tokens};
-use crate::takes::Takes;
-use crate::values::Values;
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::snapshot::step::{Step, Wanted, sample_tokens};
 
 /// Angles of updates.
 pub struct Angular;

@@ -7,7 +7,7 @@ pub mod hessian;
 pub mod sharpness;
 pub mod snr;
 
-use crate::analysis::Analysis;
+use crate::snapshot::analysis::Analysis;
 
 /// Every analysis. The command line, `warmlab list` and the conformance tests are made from this list.
 pub const ANALYSES: &[&dyn Analysis] = &[

@@ -15,19 +15,19 @@
 //! **References.** Bai et al. 2025, arXiv 2506.04805 (the quotient that foretells spikes); Kalra et al. 2026,
 //! arXiv 2601.16979 (directional and critical sharpness); Cohen et al. 2022, arXiv 2207.14484 (thresholds).
 
-use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::row::{Row, Status};
+use crate::base::values::Values;
+use crate::base::vectors::Vectors;
 use crate::linalg::LinearOperator;
 use crate::model::Gpt;
-use crate::observer::Observer;
 use crate::operator::{self, Curvature, Demand, Preconditioner, critical_rate};
 use crate::optim::limits::{self, Limits};
 use crate::optim::stability;
-use crate::row::{Row, Status};
 use crate::run::OptimizerState;
 use crate::snapshot::Snapshot;
-use crate::values::Values;
-use crate::vectors::Vectors;
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
 
 /// Curvature along the directions training moves in.
 pub struct Sharpness;

@@ -14,21 +14,21 @@ use std::time::Instant;
 use burn::tensor::Device;
 use rand::RngExt;
 use warmlab::analyses::ANALYSES;
-use warmlab::analysis::{Analysis, Options};
-use warmlab::config::GptConfig;
+use warmlab::architecture::GptConfig;
+use warmlab::base::random::stream;
+use warmlab::base::values::DType;
 use warmlab::data::Batch;
 use warmlab::linalg::{LinearOperator, probes};
+use warmlab::measure::{Tracker, Tracking};
 use warmlab::model::{Gpt, Look};
 use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
 use warmlab::optim::{AdamW, Hyperparameters, Part, clip_factor};
-use warmlab::random::stream;
-use warmlab::step::{Step, sample_tokens};
-use warmlab::track::{Tracker, Tracking};
+use warmlab::snapshot::analysis::{Analysis, Options};
+use warmlab::snapshot::step::{Step, sample_tokens};
 use warmlab::train::{Cadence, Listener, initial_parameters};
-use warmlab::values::DType;
 
 #[global_allocator]
-static ALLOCATOR: warmlab::allocator::Allocator = warmlab::allocator::Allocator;
+static ALLOCATOR: warmlab::base::allocator::Allocator = warmlab::base::allocator::Allocator;
 
 /// Training steps per round.
 const STEPS: u32 = 10;
@@ -59,7 +59,7 @@ const SIZES: [Size; 2] = [
 const EXPENSIVE: [&str; 1] = ["hessian"];
 
 fn main() {
-    warmlab::allocator::keep_freed_memory();
+    warmlab::base::allocator::keep_freed_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let after = |flag: &str| {
         arguments.iter().position(|a| a == flag).and_then(|i| arguments.get(i + 1)?.parse().ok())
@@ -69,7 +69,7 @@ fn main() {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
     let named: Vec<&Size> = SIZES.iter().filter(|s| arguments.iter().any(|a| a == s.name)).collect();
     let chosen = if named.is_empty() { SIZES.iter().collect() } else { named };
-    eprintln!("{threads} threads, {}", warmlab::simd::level().as_str());
+    eprintln!("{threads} threads, {}", warmlab::base::simd::level().as_str());
     let (rounds, json) = (after("--rounds"), arguments.iter().any(|a| a == "--json"));
     // on a thread of the pool, as the command line works
     rayon::scope(|_| chosen.into_iter().for_each(|size| bench(size, rounds.unwrap_or(size.rounds), json)));

@@ -7,15 +7,15 @@
 use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use warmlab::config::Activation;
+use warmlab::architecture::Activation;
 use warmlab::kernels::attention::{self, Heads};
 use warmlab::kernels::{cross_entropy, embedding, gelu, layer_norm, linear};
 
 #[global_allocator]
-static ALLOCATOR: warmlab::allocator::Allocator = warmlab::allocator::Allocator;
+static ALLOCATOR: warmlab::base::allocator::Allocator = warmlab::base::allocator::Allocator;
 
 fn main() {
-    warmlab::allocator::keep_freed_memory();
+    warmlab::base::allocator::keep_freed_memory();
     divan::main();
 }
 

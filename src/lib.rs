@@ -47,8 +47,8 @@
 //!
 //! ## Numbers and their errors
 //!
-//! A [`row::Row`] is one number with its `uncertainty` (of the computation), its `sampling_error` (over
-//! batches), its sample size and its [`row::Status`]. Tables print no digit beyond the uncertainty. The
+//! A [`base::row::Row`] is one number with its `uncertainty` (of the computation), its `sampling_error` (over
+//! batches), its sample size and its [`base::row::Status`]. Tables print no digit beyond the uncertainty. The
 //! Parquet report carries in its metadata the hash of the checkpoint, the hash of the batch, the options, the
 //! seed, the precision, the thread count and the definitions, and nothing that changes from run to run: the
 //! same command writes the same bytes.
@@ -61,27 +61,13 @@
 //! - A dataset: a folder in `datasets/`.
 #![cfg_attr(not(test), deny(unused_crate_dependencies))]
 
-// what everything else is made of
-pub mod allocator;
-pub mod config;
-pub mod device;
-pub mod error;
-pub mod files;
-pub mod guard;
-pub mod observer;
-pub mod pickle;
-pub mod random;
-pub mod row;
-pub mod settings;
-pub mod simd;
-pub mod takes;
-pub mod values;
-pub mod vectors;
+// the rooms, lowest first: none knows anything of those below it in this list
+pub mod base;
 
-// the layers, lowest first
 pub mod linalg;
 pub mod stats;
 
+pub mod architecture;
 pub mod data;
 pub mod run;
 
@@ -91,16 +77,14 @@ pub mod operator;
 
 pub mod optim;
 pub mod schedule;
-pub mod step;
+pub mod snapshot;
 pub mod train;
 
 #[path = "../analyses/mod.rs"]
 pub mod analyses;
-pub mod analysis;
-pub mod repeat;
-pub mod snapshot;
 
 pub mod report;
-pub mod track;
+
+pub mod measure;
 
 pub mod cli;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: warmlab::allocator::Allocator = warmlab::allocator::Allocator;
+static ALLOCATOR: warmlab::base::allocator::Allocator = warmlab::base::allocator::Allocator;
 
 fn main() -> ExitCode {
     warmlab::cli::main()

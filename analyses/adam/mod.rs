@@ -22,17 +22,17 @@
 mod quantities;
 mod resample;
 
-use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::error::{Error, Result};
-use crate::observer::Observer;
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
+use crate::base::row::{Row, Status};
+use crate::base::takes::Takes;
+use crate::base::values::Values;
 use crate::optim::{Distribution, Part, Sums, UpdateStatistics, distributions};
-use crate::row::{Row, Status};
 use crate::snapshot::Snapshot;
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::snapshot::step::{Step, Wanted};
 use crate::stats::radam::Convention;
 use crate::stats::{momentum, radam};
-use crate::step::{Step, Wanted};
-use crate::takes::Takes;
-use crate::values::Values;
 
 /// The state of Adam.
 pub struct Adam;

@@ -1,6 +1,6 @@
 //! What the analysis of Adam's state reports.
 
-use crate::analysis::Quantity;
+use crate::snapshot::analysis::Quantity;
 
 /// All of them.
 pub const QUANTITIES: &[Quantity] = &[

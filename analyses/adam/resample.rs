@@ -8,10 +8,10 @@
 use rand::RngExt;
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
-use crate::observer::Observer;
-use crate::random;
-use crate::row::Row;
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
+use crate::base::random;
+use crate::base::row::Row;
 use crate::snapshot::Snapshot;
 use crate::stats::interval;
 

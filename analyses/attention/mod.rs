@@ -22,15 +22,15 @@
 mod qk;
 mod rows;
 
-use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::error::{Error, Result};
-use crate::observer::Observer;
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
+use crate::base::row::Row;
+use crate::base::takes::Takes;
 use crate::operator::Demand;
-use crate::row::Row;
 use crate::run::Moments;
 use crate::snapshot::Snapshot;
-use crate::step::{Step, Wanted};
-use crate::takes::Takes;
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::snapshot::step::{Step, Wanted};
 
 pub use qk::rows as qk_rows;
 pub use rows::rows;

@@ -6,11 +6,11 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::config::GptConfig;
-use crate::error::Result;
+use crate::architecture::GptConfig;
+use crate::base::error::Result;
+use crate::base::row::Row;
+use crate::base::values::Values;
 use crate::linalg::dense;
-use crate::row::Row;
-use crate::values::Values;
 
 /// `attention/qk_sigma1` and `attention/qk_energy_share` of every head of a model with the flat `parameters`;
 /// no row is stamped yet. A form that is zero has no share.

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::base::row::Row;
 use crate::model::{ForwardStatistics, RowStatistics};
-use crate::row::Row;
 use crate::stats::entropy::LowerBound;
 use crate::stats::quantile::quantiles;
 

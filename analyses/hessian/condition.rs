@@ -20,11 +20,11 @@
 //! **Error.** 68% intervals over probes ([`crate::stats::interval`]), with what is not known of λ1 added as if it were
 //! independent: its residual, or the square of that over the gap to the next eigenvalue, whichever is less.
 
+use crate::base::row::{Row, Status};
+use crate::base::values::DType;
 use crate::linalg::trace::Split;
 use crate::linalg::{Eigenpairs, Measure};
-use crate::row::{Row, Status};
 use crate::stats::interval::{self, Jackknife};
-use crate::values::DType;
 
 use super::extremes;
 

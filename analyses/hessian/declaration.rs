@@ -1,7 +1,7 @@
 //! What the analysis may report and what it can be told.
 
-use crate::analysis::{OptionSpec, Quantity};
-use crate::takes::Takes;
+use crate::base::takes::Takes;
+use crate::snapshot::analysis::{OptionSpec, Quantity};
 
 pub const QUANTITIES: &[Quantity] = &[
     Quantity { name: "loss/mean", unit: "nats", about: "mean cross-entropy over all targets of the batch" },

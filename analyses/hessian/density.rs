@@ -11,8 +11,8 @@
 //! Moments and Quadrature), that its mass up to a node lies between the weights before and up to it. `--trace` estimates the first two moments with the outliers taken out. A
 //! distance between two estimated curves is too large on average; the jackknife says by how much, and that is taken off.
 
+use crate::base::row::Row;
 use crate::linalg::Measure;
-use crate::row::Row;
 use crate::stats::interval::{self, Jackknife};
 
 /// Points of the curve.

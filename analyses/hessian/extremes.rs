@@ -1,9 +1,9 @@
 //! Eigenpairs as rows.
 
 use super::job::Kind;
+use crate::base::row::{Row, Status};
 use crate::linalg::{Eigenpairs, Ritz};
 use crate::optim::limits::Lambda;
-use crate::row::{Row, Status};
 
 /// The share of the `n` coordinates that are left out. The gradient of the batch is part of the next v; in the
 /// stored one no batch of ours enters.

@@ -1,12 +1,12 @@
 //! The options of the analysis, understood.
 
-use crate::analysis::Options;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::takes::Takes;
 use crate::linalg::{Request, trace};
 use crate::operator::{self, Curvature, Demand, Keep, Plan, Preconditioner, Scope};
 use crate::optim::clip_factor;
 use crate::snapshot::Snapshot;
-use crate::takes::Takes;
+use crate::snapshot::analysis::Options;
 
 /// Which matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,18 +29,18 @@ mod tracking;
 
 pub use declaration::OPERATORS;
 
-use crate::analysis::{Analysis, Opening, OptionSpec, Options, Quantity, StepTracker};
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::random::{self, Random};
+use crate::base::row::{Row, Status};
+use crate::base::vectors::Vectors;
 use crate::linalg::{self, Eigenpairs, LinearOperator, Measure, Request, dense};
-use crate::observer::Observer;
 use crate::operator::{self, Curvature, GaussNewton, Preconditioned, Preconditioner, Restricted, Scope};
 use crate::optim::Clip;
 use crate::optim::limits::{self, Limits};
-use crate::random::{self, Random};
-use crate::row::{Row, Status};
 use crate::run::Moments;
 use crate::snapshot::Snapshot;
-use crate::vectors::Vectors;
+use crate::snapshot::analysis::{Analysis, Opening, OptionSpec, Options, Quantity, StepTracker};
 use condition::Known;
 use declaration::{OPTIONS, QUANTITIES};
 use job::{Job, Kind};

@@ -1,12 +1,12 @@
 //! Trace, Frobenius norm and diagonal as rows, with 68% intervals.
 
 use super::condition::{Known, whole, whole_square};
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::random::Random;
+use crate::base::row::{Row, Status};
 use crate::linalg::{LinearOperator, trace};
-use crate::observer::Observer;
 use crate::operator::Scope;
-use crate::random::Random;
-use crate::row::{Row, Status};
 use crate::snapshot::Snapshot;
 use crate::stats::interval;
 

@@ -23,21 +23,21 @@ use std::collections::BTreeMap;
 use super::condition::Known;
 use super::extremes;
 use super::job::Kind;
-use crate::analysis::{Opening, Options, StepTracker};
-use crate::config::GptConfig;
+use crate::architecture::GptConfig;
+use crate::base::error::{Error, Result};
+use crate::base::random::{self, Random};
+use crate::base::row::{Row, Status};
+use crate::base::settings::Settings;
+use crate::base::values::{DType, Values};
+use crate::base::vectors::Vectors;
 use crate::data::Batch;
-use crate::error::{Error, Result};
 use crate::linalg::{Followed, Follower, Following, LinearOperator};
 use crate::model::Gpt;
 use crate::operator::{self, Curvature, Demand, GaussNewton, Plan, Preconditioned, Preconditioner};
 use crate::optim::Clip;
 use crate::optim::limits::{self, Lambda, Limits};
-use crate::random::{self, Random};
-use crate::row::{Row, Status};
-use crate::settings::Settings;
-use crate::step::Step;
-use crate::values::{DType, Values};
-use crate::vectors::Vectors;
+use crate::snapshot::analysis::{Opening, Options, StepTracker};
+use crate::snapshot::step::Step;
 
 /// A matrix that is followed.
 struct Matrix {

@@ -25,20 +25,20 @@
 mod rows;
 mod samples;
 
-use crate::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::config::GptConfig;
-use crate::error::{Error, Result};
+use crate::architecture::GptConfig;
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
+use crate::base::row::Row;
+use crate::base::takes::Takes;
+use crate::base::values::Values;
+use crate::base::vectors::Vectors;
 use crate::linalg::LinearOperator;
-use crate::observer::Observer;
 use crate::operator::{self, Curvature, Demand, Hessian, Scope};
-use crate::row::Row;
 use crate::run::OptimizerState;
 use crate::snapshot::Snapshot;
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::snapshot::step::{Step, Wanted};
 use crate::stats::noise::Moments;
-use crate::step::{Step, Wanted};
-use crate::takes::Takes;
-use crate::values::Values;
-use crate::vectors::Vectors;
 
 pub use rows::{cosine, curvature, microbatch, momentum, noise};
 pub use samples::TensorMoments;

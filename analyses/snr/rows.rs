@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
+use crate::base::values::Values;
 use crate::stats::noise::{Estimate, Noise, phi_from_momentum};
-use crate::values::Values;
 
 fn row(quantity: &'static str, estimate: Estimate, noise: &Noise, resolved: bool) -> Row {
     let row = Row::new(quantity, estimate.value).uncertainty(estimate.half_width.unwrap_or(f64::NAN));

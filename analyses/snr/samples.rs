@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::Parameter;
+use crate::architecture::Parameter;
 use crate::model::GradientMoments;
 use crate::stats::noise::Moments;
 

@@ -8,10 +8,10 @@ use super::starts::Starts;
 use super::targets::{contradiction, targets};
 use super::terminal::Terminal;
 use super::{Outcome, verdict};
-use crate::analysis::{Analysis, Options};
-use crate::error::{Error, Result};
-use crate::observer::Observer;
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
 use crate::report::{self, Report};
+use crate::snapshot::analysis::{Analysis, Options};
 
 /// Rows a table shows; the report has them all.
 const SHOWN: usize = 40;

@@ -8,9 +8,9 @@ use super::Outcome;
 use super::datasets;
 use super::flags::{Everywhere, real, word};
 use super::terminal::Terminal;
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::takes::{Takes, nearest};
 use crate::data::{self, Tokenizer};
-use crate::error::{Error, IoContext, Result};
-use crate::takes::{Takes, nearest};
 
 /// Prepare token files from a dataset or a text
 #[derive(Args)]

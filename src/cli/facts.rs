@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::config::Activation;
+use crate::architecture::Activation;
 use crate::report::Facts;
 use crate::train::TrainConfig;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anstyle::AnsiColor;
 
 use super::terminal::paint;
-use crate::guard;
+use crate::base::guard;
 
 /// Runs `work`; after a panic in it, on whatever thread, what to report stands on stderr and the result is
 /// `failed`. Unwinding lets everything that was being written remove itself.
@@ -104,7 +104,7 @@ mod tests {
                     0
                 }
                 "a reader" => {
-                    let read = || -> crate::error::Result<i32> { panic!("on purpose") };
+                    let read = || -> crate::base::error::Result<i32> { panic!("on purpose") };
                     guard::reading(std::path::Path::new("x.parquet"), read).map_or(3, |_| 0)
                 }
                 _ => 0,

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::steps::Steps;
-use crate::device::Device;
-use crate::takes::{Refusal, Takes};
-use crate::values::DType;
+use crate::base::device::Device;
+use crate::base::takes::{Refusal, Takes};
+use crate::base::values::DType;
 
 /// Sequences an analysis measures on by default.
 pub const DEFAULT_BATCH_SIZE: usize = 8;

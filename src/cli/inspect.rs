@@ -9,10 +9,10 @@ use super::Outcome;
 use super::flags::Everywhere;
 use super::survey;
 use super::terminal::Terminal;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::values::{DType, Values};
 use crate::report;
 use crate::run::{self, Checkpoint, Listed};
-use crate::values::{DType, Values};
 
 /// Describe a checkpoint, a run, a report, or a folder of reports
 #[derive(Args)]

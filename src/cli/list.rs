@@ -8,13 +8,13 @@ use super::flags::Everywhere;
 use super::terminal::Terminal;
 use super::{Outcome, meta};
 use crate::analyses::ANALYSES;
-use crate::analysis::Quantity;
+use crate::base::device::Device;
+use crate::base::error::Result;
+use crate::base::simd;
 use crate::data::recipes;
-use crate::device::Device;
-use crate::error::Result;
+use crate::measure::training;
 use crate::report;
-use crate::simd;
-use crate::track::training;
+use crate::snapshot::analysis::Quantity;
 
 /// List analyses, quantities, datasets and devices
 #[derive(Args)]

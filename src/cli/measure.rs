@@ -8,14 +8,14 @@ use super::starts::Starts;
 use super::targets::{Target, batches};
 use super::terminal::Terminal;
 use super::{meta, resources};
-use crate::analysis::{Analysis, Options};
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::settings::Settings;
 use crate::data;
-use crate::error::Result;
-use crate::observer::Observer;
-use crate::repeat;
+use crate::measure::repeat;
 use crate::report::{self, Report, Shelf};
 use crate::run;
-use crate::settings::Settings;
+use crate::snapshot::analysis::{Analysis, Options};
 use crate::snapshot::{Hints, Snapshot};
 
 /// What is done to every checkpoint.

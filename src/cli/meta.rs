@@ -8,16 +8,16 @@ use serde_json::json;
 
 use super::flags::{Computing, Measuring};
 use super::resources;
-use crate::analysis::{Analysis, Options};
+use crate::base::device::Device;
+use crate::base::error::Result;
+use crate::base::files;
+use crate::base::settings::Settings;
+use crate::base::simd;
 use crate::data::{Batch, joint_sha256};
-use crate::device::Device;
-use crate::error::Result;
-use crate::files;
+use crate::measure::training;
 use crate::report::SCHEMA_VERSION;
 use crate::run::Checkpoint;
-use crate::settings::Settings;
-use crate::simd;
-use crate::track::training;
+use crate::snapshot::analysis::{Analysis, Options};
 use crate::train::TrainConfig;
 
 /// Everything needed to repeat the numbers; the same for the same command.

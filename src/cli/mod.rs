@@ -33,9 +33,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, FromArgMatches, Subcommand};
 
-use crate::allocator;
 use crate::analyses::ANALYSES;
-use crate::error::{Error, Result};
+use crate::base::allocator;
+use crate::base::error::{Error, Result};
 use terminal::Terminal;
 
 /// What a command ended with.

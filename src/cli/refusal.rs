@@ -5,8 +5,8 @@ use std::error::Error as _;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::error::Error;
-use crate::takes::{Refusal, nearest, or};
+use crate::base::error::Error;
+use crate::base::takes::{Refusal, nearest, or};
 
 /// The refusal of the words in `error`; `command` is the whole command line's.
 pub fn refusal(error: &clap::Error, command: &Command) -> Error {

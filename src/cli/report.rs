@@ -10,12 +10,12 @@ use super::facts::facts;
 use super::flags::Everywhere;
 use super::targets::RUNS;
 use super::terminal::Terminal;
-use crate::error::{Error, Result};
-use crate::files;
+use crate::base::error::{Error, Result};
+use crate::base::files;
+use crate::base::row::Row;
+use crate::measure::training;
 use crate::report::{self, Column, Page, Sources};
-use crate::row::Row;
 use crate::run;
-use crate::track::training;
 use crate::train::StepLog;
 
 /// Put runs side by side, step by step, as a table and as one HTML page

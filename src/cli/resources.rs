@@ -2,7 +2,7 @@
 
 use clap::ArgMatches;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Sets the number of threads of rayon, first of all: every kernel uses it, and LAPACK takes as many.
 ///

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::report::plain;
 use crate::train::{Tracked, TrainConfig};
 

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::{IoContext, Result};
-use crate::files;
+use crate::base::error::{IoContext, Result};
+use crate::base::files;
+use crate::measure;
 use crate::snapshot::Hints;
-use crate::track;
 
 /// What the numbers follow from beside the checkpoint.
 const JOB: [&str; 5] = ["schema_version", "options", "batch_sha256", "seed", "dtype"];
@@ -36,7 +36,7 @@ impl Starts {
     /// # Errors
     /// Where the disk refuses.
     pub fn write(&self, hints: &Hints) -> Result<()> {
-        hints.step.map_or(Ok(()), |step| track::write_vectors(&self.path(step), &hints.vectors))
+        hints.step.map_or(Ok(()), |step| measure::write_vectors(&self.path(step), &hints.vectors))
     }
 
     /// What was found at a step whose report is there.
@@ -44,7 +44,7 @@ impl Starts {
     /// # Errors
     /// Where it is damaged.
     pub fn read(&self, step: u64) -> Result<Hints> {
-        let vectors = track::read_vectors(&self.path(step))?;
+        let vectors = measure::read_vectors(&self.path(step))?;
         Ok(vectors.map_or_else(Hints::default, |vectors| Hints { step: Some(step), vectors }))
     }
 

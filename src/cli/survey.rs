@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::report::{self, SCHEMA_VERSION};
 use crate::run;
 use crate::train::{StepLog, TrainConfig};

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use super::datasets;
 use super::flags::{Computing, Measuring};
 use super::terminal::Terminal;
+use crate::base::error::{Error, Result};
+use crate::base::random;
 use crate::data::{self, Batch, Corpus, Split, sampling};
-use crate::error::{Error, Result};
-use crate::random;
+use crate::measure;
 use crate::run::{self, Checkpoint};
-use crate::track;
 use crate::train::{self, TrainConfig};
 
 /// Folder of runs when none is named.
@@ -150,7 +150,7 @@ pub fn contradiction(targets: &[Target], out: &Path) -> Result<Option<String>> {
     let Some((updates, mut found)) = train::contradictions(&run)? else { return Ok(None) };
     let folder = run.canonicalize().unwrap_or_else(|_| run.clone());
     let name = folder.file_name().unwrap_or_default();
-    found.extend(track::contradictions(&out.join(name), updates)?);
+    found.extend(measure::contradictions(&out.join(name), updates)?);
     let more = found.len().saturating_sub(TOLD);
     found.truncate(TOLD);
     if more > 0 {

@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use terminal_size::{Width, terminal_size_of};
 
 use super::progress::Progress;
-use crate::error::{Error, IoContext, Result};
-use crate::observer::Observer;
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::observer::Observer;
 
 /// On a terminal the line on a computation appears after this long, and moves on as often.
 const PATIENCE: Duration = Duration::from_secs(2);

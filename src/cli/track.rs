@@ -12,13 +12,13 @@ use super::targets::TRAINING;
 use super::{meta, resources};
 use crate::analyses::ANALYSES;
 use crate::analyses::hessian::OPERATORS;
-use crate::analysis::{Analysis, Opening, Options};
+use crate::base::device::Device;
+use crate::base::error::{Error, Result};
+use crate::base::settings::Settings;
+use crate::base::takes::{Refusal, Takes, nearest, or};
 use crate::data::{Batch, Corpus, Split, sampling};
-use crate::device::Device;
-use crate::error::{Error, Result};
-use crate::settings::Settings;
-use crate::takes::{Refusal, Takes, nearest, or};
-use crate::track::Tracking;
+use crate::measure::Tracking;
+use crate::snapshot::analysis::{Analysis, Opening, Options};
 use crate::train::{Cadence, Tracked, TrainConfig};
 
 /// Measurements at training steps.

@@ -13,16 +13,16 @@ use super::targets::RUNS;
 use super::terminal::Terminal;
 use super::track::{self, Track};
 use super::{meta, resources, resume};
-use crate::config::{Activation, GptConfig};
+use crate::architecture::{Activation, GptConfig};
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
+use crate::base::takes::Takes;
 use crate::data::Corpus;
-use crate::error::{Error, Result};
-use crate::observer::Observer;
+use crate::measure::Tracker;
 use crate::optim::Hyperparameters;
 use crate::report::with_uncertainty;
 use crate::run;
 use crate::schedule::WarmupCosine;
-use crate::takes::Takes;
-use crate::track::Tracker;
 use crate::train::{Ended, RunFolder, Saves, StepLine, StepLog, Tracked, TrainConfig, Trainer, check};
 
 /// A factor between saves.

@@ -6,8 +6,8 @@
 
 use super::Outcome;
 use super::terminal::Terminal;
-use crate::analysis::Analysis;
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
+use crate::snapshot::analysis::Analysis;
 
 /// Quantities named in a sentence.
 const NAMED: usize = 4;

@@ -1,7 +1,7 @@
 //! One batch of token ids: B sequences of T inputs and their targets.
 
-use crate::error::{Error, Result};
-use crate::files;
+use crate::base::error::{Error, Result};
+use crate::base::files;
 
 /// Digits of a hash that name a batch in a row.
 const ID: usize = 8;

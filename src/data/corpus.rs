@@ -8,9 +8,9 @@ use super::packages;
 use super::prepare::Prepared;
 use super::synthetic::{self, Language};
 use super::tokens::Tokens;
-use crate::error::{Error, IoContext, Result};
-use crate::pickle::Pickle;
-use crate::takes::nearest;
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::pickle::Pickle;
+use crate::base::takes::nearest;
 
 /// Which part of a corpus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

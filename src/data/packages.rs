@@ -9,8 +9,8 @@ use std::process::Command;
 use serde::Deserialize;
 
 use super::tokenizer::Tokenizer;
-use crate::error::{Error, IoContext, Result};
-use crate::files;
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::files;
 
 /// The registry: a folder of `datasets/` each.
 const RECIPES: &[(&str, &str)] = &[

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::tokenizer::Tokenizer;
-use crate::error::Result;
-use crate::files;
+use crate::base::error::Result;
+use crate::base::files;
 
 /// meta.json: what a prepared folder holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use rand::RngExt;
 
 use super::batch::Batch;
 use super::tokens::Tokens;
-use crate::error::{Error, Result};
-use crate::random::Random;
+use crate::base::error::{Error, Result};
+use crate::base::random::Random;
 
 /// Tokens of a batch or an update: more would fill the memory before the first number.
 pub const MOST_TOKENS: usize = 1 << 28;
@@ -58,7 +58,7 @@ fn enough(tokens: &Tokens, needed: usize, what: impl Fn() -> String) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::stream;
+    use crate::base::random::stream;
 
     #[test]
     fn targets_are_inputs_shifted_by_one() {

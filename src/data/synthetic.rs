@@ -13,7 +13,7 @@
 
 use rand::RngExt;
 
-use crate::random::{Random, stream};
+use crate::base::random::{Random, stream};
 
 /// Words of the language.
 const WORDS: usize = 200;

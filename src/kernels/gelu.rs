@@ -9,7 +9,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::{Kernels, lower, raise};
-use crate::config::Activation;
+use crate::architecture::Activation;
 
 /// (y, y′, y″) of x (N, F); the second derivative only when `second`.
 pub fn gelu(
@@ -48,7 +48,7 @@ pub(super) mod composed {
     use burn::backend::Backend;
     use burn::backend::tensor::FloatTensor as F;
 
-    use crate::config::Activation;
+    use crate::architecture::Activation;
     use crate::kernels::array::Array;
 
     pub fn gelu<B: Backend>(x: F<B>, activation: Activation, second: bool) -> (F<B>, F<B>, Option<F<B>>) {

@@ -30,7 +30,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 
-use crate::config::Activation;
+use crate::architecture::Activation;
 use attention::Heads;
 
 /// The operations, on a backend's primitives. Each default body is the composed form of the module

@@ -16,10 +16,10 @@
 use super::operator::Products;
 use super::orthonormal::{ROUNDING, remove};
 use super::{panel, probes};
-use crate::error::Result;
-use crate::observer::Observer;
-use crate::random::Random;
-use crate::vectors::Vectors;
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::random::Random;
+use crate::base::vectors::Vectors;
 
 /// What is known about eigenvalues that a list may skip.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -190,10 +190,10 @@ pub fn look(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::observer::Silent;
+    use crate::base::random;
+    use crate::base::values::DType;
     use crate::linalg::operator::DenseOperator;
-    use crate::observer::Silent;
-    use crate::random;
-    use crate::values::DType;
     use ndarray::{Array1, Array2};
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
             assert!(see(0.45, -9.0, &none) && see(9.0, -0.45, &none) && !see(0.5, -0.51, &none));
             // the last two locked
             let mut ends = Vectors::zeros(2, 60, DType::F64);
-            if let crate::values::Values::F64(v) = ends.values_mut() {
+            if let crate::base::values::Values::F64(v) = ends.values_mut() {
                 (v[58], v[60 + 59]) = (1.0, 1.0);
             }
             assert!(!see(0.46, -0.51, &ends) && see(0.44, -0.51, &ends));

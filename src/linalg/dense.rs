@@ -10,10 +10,10 @@ use super::completeness::Completeness;
 use super::eigen::{Eigenpairs, Ritz};
 use super::operator::{LinearOperator, Products};
 use super::orthonormal::ROUNDING;
-use crate::error::{Error, Result};
-use crate::observer::Observer;
-use crate::values::Values;
-use crate::vectors::Vectors;
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
+use crate::base::values::Values;
+use crate::base::vectors::Vectors;
 
 /// (eigenvalues ascending, eigenvectors as columns) of a symmetric matrix.
 ///

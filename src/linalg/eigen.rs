@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::completeness::Completeness;
 use super::panel;
-use crate::vectors::Vectors;
+use crate::base::vectors::Vectors;
 
 /// What is wanted, and what it may cost.
 #[derive(Debug, Clone)]
@@ -74,10 +74,10 @@ impl Eigenpairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::observer::Silent;
+    use crate::base::random;
     use crate::linalg::eigsh;
     use crate::linalg::krylov::tests::with_spectrum;
-    use crate::observer::Silent;
-    use crate::random;
 
     fn request(top: usize, bottom: usize) -> Request {
         Request { top, bottom, tol: 1e-3, max_matvecs: 300, completeness: true, block: 1, max_basis: 200 }

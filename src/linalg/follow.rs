@@ -26,9 +26,9 @@ use super::orthonormal::ROUNDING;
 use super::space::{Space, Top};
 use super::trace::Split;
 use super::{completeness, guards, orthonormal, panel, probes};
-use crate::error::Result;
-use crate::random::Random;
-use crate::vectors::Vectors;
+use crate::base::error::Result;
+use crate::base::random::Random;
+use crate::base::vectors::Vectors;
 
 /// Steps between checks from a random start.
 pub const CHECK: u64 = 10;
@@ -205,11 +205,11 @@ mod tests {
     use super::*;
     use ndarray::{Array2, Axis};
 
+    use crate::base::random;
+    use crate::base::values::DType;
     use crate::linalg::dense;
     use crate::linalg::krylov::tests::with_spectrum;
     use crate::linalg::operator::DenseOperator;
-    use crate::random;
-    use crate::values::DType;
 
     const FOLLOWING: Following = Following { tol: 1e-2, max_matvecs: 40, guards: 8, probes: 2 };
 

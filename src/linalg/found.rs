@@ -4,9 +4,9 @@ use ndarray::{Array2, Axis};
 
 use super::operator::Products;
 use super::{dense, panel};
-use crate::error::Result;
-use crate::observer::Observer;
-use crate::vectors::Vectors;
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::vectors::Vectors;
 
 /// Pairs, values descending.
 pub struct Found {

@@ -8,8 +8,8 @@ use ndarray::{Array1, Array2, Axis, s};
 use super::orthonormal::remove;
 use super::space::{Space, Top};
 use super::{dense, panel};
-use crate::error::Result;
-use crate::vectors::Vectors;
+use crate::base::error::Result;
+use crate::base::vectors::Vectors;
 
 /// What the next step starts from: the wanted vector, and beside it the `count` leading Ritz vectors of the space
 /// joined with what was `kept` at the last step; and their Ritz values.

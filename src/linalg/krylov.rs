@@ -14,9 +14,9 @@ use ndarray::{Array1, Array2, Axis, s};
 
 use super::operator::Products;
 use super::{dense, orthonormal, panel, probes};
-use crate::error::Result;
-use crate::random::Random;
-use crate::vectors::Vectors;
+use crate::base::error::Result;
+use crate::base::random::Random;
+use crate::base::vectors::Vectors;
 
 /// A growing Krylov decomposition of an operator, or of the operator deflated by locked vectors.
 pub struct Krylov<'a> {
@@ -207,9 +207,9 @@ impl<'a> Krylov<'a> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::base::random;
+    use crate::base::values::DType;
     use crate::linalg::operator::{DenseOperator, LinearOperator};
-    use crate::random;
-    use crate::values::DType;
 
     /// A symmetric matrix with the given eigenvalues in a random orthonormal basis.
     pub(crate) fn with_spectrum(spectrum: &[f64], seed: u64) -> DenseOperator {

@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use ndarray::Array2;
 
-use crate::error::{Error, Result};
-use crate::values::{DType, Values};
-use crate::vectors::Vectors;
+use crate::base::error::{Error, Result};
+use crate::base::values::{DType, Values};
+use crate::base::vectors::Vectors;
 
 /// A symmetric n by n matrix A.
 pub trait LinearOperator {

@@ -6,7 +6,7 @@
 use ndarray::{Array2, s};
 
 use super::panel;
-use crate::vectors::Vectors;
+use crate::base::vectors::Vectors;
 
 /// What is left of a vector is rounding at this multiple of the precision, relative to its size.
 pub const ROUNDING: f64 = 50.0;
@@ -55,9 +55,9 @@ pub fn factor(w: Vectors, size: &[f64], project: impl Fn(&mut Vectors)) -> (Vect
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::random;
+    use crate::base::values::{DType, Values};
     use crate::linalg::probes;
-    use crate::random;
-    use crate::values::{DType, Values};
 
     #[test]
     fn vectors_of_any_size_are_kept_and_dependent_ones_are_not() {

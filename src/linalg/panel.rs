@@ -9,9 +9,9 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
-use crate::simd;
-use crate::values::{Real, Values};
-use crate::vectors::Vectors;
+use crate::base::simd;
+use crate::base::values::{Real, Values};
+use crate::base::vectors::Vectors;
 
 /// Numbers of one vector that are worked on at a time.
 const CUT: usize = 4096;
@@ -253,9 +253,9 @@ fn scale_of<T: Real>(v: &mut [T], n: usize, factors: &[f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::random;
+    use crate::base::values::DType;
     use crate::linalg::probes;
-    use crate::random;
-    use crate::values::DType;
 
     fn panels(dtype: DType) -> (Vectors, Vectors) {
         // longer than a group of cuts, and no multiple of a lane

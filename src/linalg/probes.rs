@@ -4,9 +4,9 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::panel;
-use crate::random::Random;
-use crate::values::{DType, Values};
-use crate::vectors::Vectors;
+use crate::base::random::Random;
+use crate::base::values::{DType, Values};
+use crate::base::vectors::Vectors;
 
 /// k vectors drawn uniformly from the unit sphere of dimension n.
 pub fn sphere(k: usize, n: usize, dtype: DType, random: &mut Random) -> Vectors {

@@ -17,10 +17,10 @@ use ndarray::Array2;
 use super::operator::{LinearOperator, Products};
 use super::orthonormal::{self, ROUNDING};
 use super::{dense, panel, probes};
-use crate::error::Result;
-use crate::observer::Observer;
-use crate::random::Random;
-use crate::vectors::Vectors;
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::random::Random;
+use crate::base::vectors::Vectors;
 
 /// Nodes and weights of one probe; the weights sum to 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,10 +151,10 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::observer::Silent;
+    use crate::base::random;
     use crate::linalg::krylov::tests::with_spectrum;
     use crate::linalg::operator::DenseOperator;
-    use crate::observer::Silent;
-    use crate::random;
 
     fn measures(operator: &dyn LinearOperator, count: usize, depth: usize) -> Vec<Measure> {
         let random = &mut random::stream(5, 0, "quadrature");

@@ -4,9 +4,9 @@ use ndarray::{Array2, Axis};
 
 use super::krylov::Krylov;
 use super::outlook::Outlook;
-use crate::error::Result;
-use crate::observer::Observer;
-use crate::random::Random;
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::random::Random;
 
 /// What is sought.
 #[derive(Debug, Clone, Copy)]

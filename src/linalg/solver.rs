@@ -22,10 +22,10 @@ use super::operator::{LinearOperator, Products};
 use super::orthonormal::ROUNDING;
 use super::search::{self, Goal, Limits, Small, Tolerance};
 use super::{panel, probes};
-use crate::error::Result;
-use crate::observer::Observer;
-use crate::random::Random;
-use crate::vectors::Vectors;
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::random::Random;
+use crate::base::vectors::Vectors;
 
 /// How much of a random vector is in a start that is given.
 const ELSEWHERE: f64 = 0.1;

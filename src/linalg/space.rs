@@ -4,8 +4,8 @@ use ndarray::{Array2, s};
 
 use super::operator::Products;
 use super::{dense, orthonormal, panel};
-use crate::error::Result;
-use crate::vectors::Vectors;
+use crate::base::error::Result;
+use crate::base::vectors::Vectors;
 
 /// The largest Ritz pair of a space.
 pub struct Top {

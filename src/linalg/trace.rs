@@ -21,11 +21,11 @@ use ndarray::{Array2, Axis, s};
 
 use super::operator::{LinearOperator, Products};
 use super::{dense, panel, probes};
-use crate::error::Result;
-use crate::observer::Observer;
-use crate::random::Random;
-use crate::values::Values;
-use crate::vectors::Vectors;
+use crate::base::error::Result;
+use crate::base::observer::Observer;
+use crate::base::random::Random;
+use crate::base::values::Values;
+use crate::base::vectors::Vectors;
 
 /// Blocks that make up the basis: a power of the matrix each, which is enough to find what stands out.
 const BLOCKS: usize = 5;
@@ -233,12 +233,12 @@ fn normalised(mut x: Vectors, floor: f64) -> Vectors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::observer::Silent;
+    use crate::base::random;
+    use crate::base::values::DType;
     use crate::linalg::krylov::tests::with_spectrum;
     use crate::linalg::operator::DenseOperator;
-    use crate::observer::Silent;
-    use crate::random;
     use crate::stats::interval;
-    use crate::values::DType;
 
     /// A dense matrix that computes in f32.
     struct Single(DenseOperator);

@@ -6,13 +6,13 @@ use super::layers::block::{self, Shape};
 use super::layers::layer_norm;
 use super::parameters::{GptLayers, Layout, Weights, WeightsDot};
 use super::statistics::ForwardStatistics;
-use crate::config::GptConfig;
+use crate::architecture::GptConfig;
+use crate::base::error::{Error, Result};
+use crate::base::values::{DType, Values};
+use crate::base::vectors::Vectors;
 use crate::data::Batch;
-use crate::error::{Error, Result};
 use crate::kernels::attention::Heads;
 use crate::kernels::{cross_entropy as head, embedding, linear};
-use crate::values::{DType, Values};
-use crate::vectors::Vectors;
 
 /// A GPT with its parameters on a device; a copy shares the tensors.
 #[derive(Clone)]

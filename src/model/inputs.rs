@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 
 use super::gpt::{Forward, Gpt};
+use crate::base::error::Result;
+use crate::base::values::{DType, Values};
 use crate::data::Batch;
-use crate::error::Result;
-use crate::values::{DType, Values};
 
 /// What enters each linear layer for some tokens of a batch.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ impl Gpt {
     /// The linear layers' inputs for `tokens`, positions in the batch, ascending.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::error::Error::Usage) where the batch does not fit the model.
+    /// [`Error::Usage`](crate::base::error::Error::Usage) where the batch does not fit the model.
     pub fn inputs(&self, batch: &Batch, micro_batch: usize, tokens: &[usize]) -> Result<LayerInputs> {
         self.check(batch)?;
         let mut inputs = LayerInputs { tokens: batch.num_tokens(), rows: tokens.len(), layers: vec![] };

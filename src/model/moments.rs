@@ -13,9 +13,9 @@ use rayon::prelude::*;
 use super::gpt::Gpt;
 use super::parameters::{GptLayers, Sink, Weights};
 use super::primal::Primal;
-use crate::config::Parameter;
+use crate::architecture::Parameter;
+use crate::base::values::Values;
 use crate::kernels::moments as kernel;
-use crate::values::Values;
 
 /// (S, 2) of every parameter.
 type LayerMoments = GptLayers<Tensor<2>, Tensor<2>>;

@@ -10,9 +10,9 @@ use super::gpt::Gpt;
 use super::inputs::LayerInputs;
 use super::moments::GradientMoments;
 use super::statistics::ForwardStatistics;
+use crate::base::error::Result;
+use crate::base::values::Values;
 use crate::data::Batch;
-use crate::error::Result;
-use crate::values::Values;
 
 /// Numbers of the gradients of micro-batches that are kept: 1 GiB in f32.
 const KEPT: usize = 1 << 28;
@@ -42,7 +42,7 @@ impl Gpt {
     /// (mean loss, its gradient, what the same passes let be seen).
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::error::Error::Usage) where the batch does not fit the model.
+    /// [`Error::Usage`](crate::base::error::Error::Usage) where the batch does not fit the model.
     ///
     /// # Panics
     /// Where micro-batches that are looked at are not all of one size: a caller's mistake.
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use burn::tensor::Device;
 
-    use crate::config::GptConfig;
+    use crate::architecture::GptConfig;
 
     #[test]
     fn gradients_that_are_kept_and_computed_again_say_the_same() {

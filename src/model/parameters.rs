@@ -9,9 +9,9 @@ use super::layers::block::Block;
 use super::layers::layer_norm::LayerNorm;
 use super::layers::linear::Linear;
 use super::layers::mlp::Mlp;
-use crate::config::{GptConfig, Parameter};
-use crate::values::Values;
-use crate::vectors::Vectors;
+use crate::architecture::{GptConfig, Parameter};
+use crate::base::values::Values;
+use crate::base::vectors::Vectors;
 
 /// All layers of a GPT; matrices held as `M`, biases and norms as `V`.
 #[derive(Debug, Clone)]

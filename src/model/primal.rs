@@ -13,9 +13,9 @@ use super::gpt::{Forward, Gpt, lift};
 use super::layers::block;
 use super::layers::only;
 use super::parameters::WeightsDot;
+use crate::base::vectors::Vectors;
 use crate::data::Batch;
 use crate::kernels::{cross_entropy as head, embedding};
-use crate::vectors::Vectors;
 
 /// Activations and gradients of one (micro-)batch, kept for products.
 pub struct Primal {

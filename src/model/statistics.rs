@@ -7,7 +7,7 @@
 use burn::tensor::{DType, Tensor};
 
 use super::gpt::Forward;
-use crate::config::GptConfig;
+use crate::architecture::GptConfig;
 
 /// One row of one head's softmax: query position i sees keys 0 to i.
 #[derive(Debug, Clone, Copy, PartialEq)]

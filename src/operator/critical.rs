@@ -6,7 +6,7 @@
 //!
 //! Reference: Kalra et al. 2026, arXiv 2601.16979.
 
-use crate::error::Result;
+use crate::base::error::Result;
 
 /// η_c lies between `low` and `high`.
 #[derive(Debug, Clone, Copy, PartialEq)]

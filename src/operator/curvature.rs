@@ -5,12 +5,12 @@
 
 use std::time::Instant;
 
+use crate::base::error::{Error, Result};
+use crate::base::values::{DType, Values};
+use crate::base::vectors::Vectors;
 use crate::data::Batch;
-use crate::error::{Error, Result};
 use crate::linalg::LinearOperator;
 use crate::model::{Gpt, GradientMoments, Primal};
-use crate::values::{DType, Values};
-use crate::vectors::Vectors;
 
 /// Whether primal passes stay in memory between products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

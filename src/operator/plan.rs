@@ -1,11 +1,11 @@
 //! What products with curvature matrices will cost, decided before they start.
 
-use crate::config::GptConfig;
+use crate::architecture::GptConfig;
+use crate::base::error::{Error, Result};
+use crate::base::settings::Settings;
 use crate::data::Batch;
-use crate::error::{Error, Result};
 use crate::kernels::{attention, cross_entropy};
 use crate::operator::Keep;
-use crate::settings::Settings;
 
 /// How a computation is cut to fit the memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,8 +170,8 @@ pub fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::Device;
-    use crate::values::DType;
+    use crate::base::device::Device;
+    use crate::base::values::DType;
 
     fn settings(memory: u64) -> Settings {
         Settings { dtype: DType::F32, device: Device::Flex, micro_batch: None, memory, seed: 0 }

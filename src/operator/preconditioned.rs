@@ -12,11 +12,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::values::{DType, Real, Values};
+use crate::base::vectors::Vectors;
 use crate::linalg::LinearOperator;
 use crate::run::OptimizerState;
-use crate::values::{DType, Real, Values};
-use crate::vectors::Vectors;
 
 /// Coordinates with √v̂ below this many ε are masked.
 const FLOOR: f64 = 10.0;

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::values::{DType, Values};
+use crate::base::vectors::Vectors;
 use crate::linalg::LinearOperator;
-use crate::values::{DType, Values};
-use crate::vectors::Vectors;
 
 /// Sᵀ A S, S the selection of `ranges`.
 pub struct Restricted<'a> {

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use regex::Regex;
 
-use crate::config::{GptConfig, Parameter};
-use crate::error::{Error, Result};
-use crate::takes::nearest;
+use crate::architecture::{GptConfig, Parameter};
+use crate::base::error::{Error, Result};
+use crate::base::takes::nearest;
 
 /// A named set of coordinates.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::real::Real;
 use super::statistics::{Part, UpdateStatistics};
 use super::tracked::{self, Pass};
-use crate::simd;
-use crate::values::{DType, Values};
+use crate::base::simd;
+use crate::base::values::{DType, Values};
 
 /// Numbers a thread updates at a time.
 const CHUNK: usize = 1 << 14;

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use crate::values::Values;
+use crate::base::values::Values;
 
 /// Numbers a thread sums at a time; fixed, so that the sum does not depend on the number of threads.
 const CHUNK: usize = 1 << 14;

@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::Part;
 use super::real::{LANES, Real, wide_lanes};
-use crate::simd;
+use crate::base::simd;
+use crate::base::values::Values;
 use crate::stats::histogram::Histogram;
-use crate::values::Values;
 
 /// Of one tensor, or of several joined.
 #[derive(Debug, Clone, Default)]

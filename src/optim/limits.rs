@@ -10,7 +10,7 @@
 
 use super::stability;
 use super::{Clip, ClipSource};
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
 
 /// The largest eigenvalue of a preconditioned matrix.
 #[derive(Debug, Clone, Copy)]

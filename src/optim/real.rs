@@ -4,7 +4,7 @@
 //! where the addition across lanes at its end would have them choose the narrowest. Lanes are added up for
 //! many sums at a time, by [`widen`] or [`fold`].
 
-pub use crate::values::Real;
+pub use crate::base::values::Real;
 
 /// Partial sums of one sum.
 pub const LANES: usize = 16;

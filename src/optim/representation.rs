@@ -19,9 +19,9 @@ use super::adamw::{Constants, pass};
 use super::real::{LANES, Real, fold, lanes2};
 use super::tracked::rebuild_block;
 use super::{Hyperparameters, UpdateStatistics};
-use crate::simd;
+use crate::base::simd;
+use crate::base::values::Values;
 use crate::stats::interval;
-use crate::values::Values;
 
 /// Neurons a thread takes at a time.
 const NEURONS: usize = 16;

@@ -19,7 +19,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 
 use super::Hyperparameters;
-use crate::config::Parameter;
+use crate::architecture::Parameter;
 
 /// A parameter tensor in the flat vector, as rows.
 #[derive(Debug, Clone, PartialEq)]

@@ -72,7 +72,7 @@ pub(super) fn update<T: Real>(
     }
     let sums = tasks.into_par_iter().map(|(piece, p, g, m, v)| {
         let pass = Pass { constants: pass.constants.of_part(piece.part), ..pass };
-        let sums = crate::simd::dispatch(
+        let sums = crate::base::simd::dispatch(
             #[inline(always)]
             || update_piece(piece.part, &pass, p, g, m, v),
         );
@@ -102,7 +102,7 @@ pub(super) fn rebuild<T: Real>(
         let range = start..start + piece.len;
         let pass = Pass { constants: pass.constants.of_part(piece.part), ..pass };
         let (p, m, v) = (&p[range.clone()], &m[range.clone()], &v[range]);
-        let sums = crate::simd::dispatch(
+        let sums = crate::base::simd::dispatch(
             #[inline(always)]
             || rebuild_piece(piece.part, &pass, p, m, v),
         );

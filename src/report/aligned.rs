@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use super::digits;
 use super::fit::{self, elide};
 use super::select::{is_whole, runs};
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
 
 /// A column of the aligned table: the first row of this quantity for the whole model.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +107,7 @@ fn value(row: Option<&Row>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Origin;
+    use crate::base::row::Origin;
 
     #[test]
     fn runs_meet_at_their_steps() {

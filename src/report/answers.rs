@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::folder::Source;
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
 
 /// Digits of a checkpoint's hash that tell two of one step apart.
 const DIGITS: usize = 8;
@@ -265,7 +265,7 @@ fn sentences(sources: &[Source], found: BTreeMap<(Arc<str>, Arc<str>), Conflict>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Origin;
+    use crate::base::row::Origin;
 
     /// A report of λ1 at the given steps.
     fn source(file: &str, meta: &[(&str, &str)], batch: &str, values: &[(u64, f64, f64)]) -> Source {

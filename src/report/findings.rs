@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::digits::short;
 use super::select::{Measured, lowest_head, runs, whole};
-use crate::row::Row;
+use crate::base::row::Row;
 
 /// A sentence and its caveat.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,7 +254,7 @@ fn above_threshold(rows: &[Row], runs: &[Arc<str>]) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Origin;
+    use crate::base::row::Origin;
 
     fn row(run: &str, step: u64, quantity: &'static str, value: f64) -> Row {
         Row::new(quantity, value).stamp(&Origin::new(run, "test", "0a1b2c3d", step))

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{SCHEMA_VERSION, read_metadata, read_parquet};
-use crate::error::{IoContext, Result};
-use crate::row::Row;
+use crate::base::error::{IoContext, Result};
+use crate::base::row::Row;
 
 /// One file of results.
 #[derive(Debug, Clone)]
@@ -73,8 +73,8 @@ pub fn read_run(folder: &Path) -> Result<Reading> {
 
 /// A report, or why it is left out.
 fn read(path: &Path) -> std::result::Result<Source, String> {
-    let problem = |e: crate::error::Error| match e {
-        crate::error::Error::File { problem, .. } => format!("which {problem}"),
+    let problem = |e: crate::base::error::Error| match e {
+        crate::base::error::Error::File { problem, .. } => format!("which {problem}"),
         other => other.to_string(),
     };
     let meta = read_metadata(path).map_err(problem)?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Report, read_metadata, read_parquet};
-use crate::files;
+use crate::base::files;
 
 /// `warmlab.*` keys.
 type Meta = BTreeMap<String, String>;

@@ -35,7 +35,7 @@ pub use text::{COLUMNS, to_csv, to_json};
 
 use std::collections::BTreeMap;
 
-use crate::row::Row;
+use crate::base::row::Row;
 
 /// The version of the columns and of the metadata's keys.
 pub const SCHEMA_VERSION: &str = "2";

@@ -13,7 +13,7 @@ use super::look::{HEAD, STYLE};
 use super::panels::PANELS;
 use super::section::{Shared, section};
 use super::select::runs;
-use crate::row::Row;
+use crate::base::row::Row;
 
 /// The files that hold a quantity of a run: (run, quantity) to paths.
 pub type Sources = BTreeMap<(Arc<str>, Arc<str>), BTreeSet<String>>;
@@ -95,7 +95,7 @@ impl Page<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::{Origin, Status};
+    use crate::base::row::{Origin, Status};
 
     fn row(run: &str, step: u64, quantity: &'static str, value: f64) -> Row {
         Row::new(quantity, value).stamp(&Origin::new(run, "adam", "0a1b2c3d", step))

@@ -10,9 +10,9 @@ use polars::io::parquet::write::KeyValueMetadata;
 use polars::prelude::*;
 
 use super::{Report, promises, statuses};
-use crate::error::{Error, IoContext, Result};
-use crate::row::{Row, Status};
-use crate::{files, guard};
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::row::{Row, Status};
+use crate::base::{files, guard};
 
 /// Writes the report whole or not at all.
 ///
@@ -187,7 +187,7 @@ fn rows(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Origin;
+    use crate::base::row::Origin;
 
     pub fn example() -> Report {
         let origin = Origin::new("warm", "hessian", "0a1b2c3d", 500);

@@ -233,8 +233,8 @@ mod tests {
     fn report(rows: usize) -> Vec<u8> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("a.parquet");
-        let origin = crate::row::Origin::new("r", "hessian", "0a1b2c3d", 1);
-        let row = |i: usize| crate::row::Row::new("hessian/lambda", i as f64).index(i).stamp(&origin);
+        let origin = crate::base::row::Origin::new("r", "hessian", "0a1b2c3d", 1);
+        let row = |i: usize| crate::base::row::Row::new("hessian/lambda", i as f64).index(i).stamp(&origin);
         let rows = (0..rows).map(row).collect();
         let report = crate::report::Report { rows, ..Default::default() };
         crate::report::write_parquet(&path, &report).expect("written");

@@ -8,7 +8,7 @@ use super::chart::{Chart, Line, Point, Size, Style, escape, svg};
 use super::page::{COLORS, Sources};
 use super::panels::{Panel, Pick, Series};
 use super::select::{lowest_head, whole};
-use crate::row::Row;
+use crate::base::row::Row;
 
 /// What every panel of a page shares.
 pub struct Shared<'a> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
 
 /// Whether a row is the one of the whole model, the first where there is a list.
 pub fn is_whole(row: &Row) -> bool {
@@ -83,7 +83,7 @@ pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Origin;
+    use crate::base::row::Origin;
 
     #[test]
     fn the_whole_model_stands_before_the_median_of_tensors() {

@@ -3,7 +3,7 @@
 //! apart.
 
 use super::Report;
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
 
 /// The key that names the rows of a status, and the status that their word stands for without it.
 const SHARED: [(&str, Status, Status); 2] = [

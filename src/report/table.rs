@@ -4,7 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::digits;
 use super::fit::{elide, width};
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
 
 /// A column: its name, whether it stands to the right, and a row's cell.
 type Column = (&'static str, bool, Box<dyn Fn(&Row) -> String>);

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Report;
-use crate::error::{Error, Result};
-use crate::row::Row;
+use crate::base::error::{Error, Result};
+use crate::base::row::Row;
 
 /// The columns in order, with their meaning.
 pub const COLUMNS: [(&str, &str); 16] = [
@@ -86,7 +86,7 @@ pub fn to_csv(report: &Report) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Origin;
+    use crate::base::row::Origin;
 
     #[test]
     fn json_and_csv_carry_every_column() {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::config::GptConfig;
-use crate::row::Status;
-use crate::values::Values;
+use crate::architecture::GptConfig;
+use crate::base::row::Status;
+use crate::base::values::Values;
 
 /// Parameters, optimizer state and what else is known of a run at one step.
 #[derive(Debug, Clone)]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::find::checkpoints;
-use crate::error::{Error, Result};
-use crate::takes::{nearest, or};
+use crate::base::error::{Error, Result};
+use crate::base::takes::{nearest, or};
 
 /// The run that was named: the folder itself, or the run of that name in `runs`.
 ///

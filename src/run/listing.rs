@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::pytorch::TorchFile;
-use crate::error::{Error, IoContext, Result};
+use crate::base::error::{Error, IoContext, Result};
 
 /// A tensor as its file describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

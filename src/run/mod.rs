@@ -27,8 +27,8 @@ pub use native::{write as write_native, write_kept as write_native_kept};
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::{Error, IoContext, Result};
-use crate::values::DType;
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::values::DType;
 
 /// Reads the checkpoint at `path`, whatever its format, with parameters cast to `dtype`.
 ///

@@ -20,10 +20,10 @@ use super::clipping;
 use super::find::step_in_name;
 use super::name;
 use super::tensors::{self, Safe, read_flat};
-use crate::config::{GptConfig, Parameter};
-use crate::error::{Error, IoContext, Result};
-use crate::files;
-use crate::values::{DType, Values};
+use crate::architecture::{GptConfig, Parameter};
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::files;
+use crate::base::values::{DType, Values};
 
 /// The file of parameters.
 pub const MODEL_FILE: &str = "model.safetensors";

@@ -6,10 +6,10 @@ use std::path::Path;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors};
 
-use crate::config::Parameter;
-use crate::error::{Error, Result};
-use crate::files;
-use crate::values::{DType, Values};
+use crate::architecture::Parameter;
+use crate::base::error::{Error, Result};
+use crate::base::files;
+use crate::base::values::{DType, Values};
 
 /// How a file stores one tensor's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -121,7 +121,7 @@ pub fn share_of_jackknife(n: usize, phi: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Random, stream};
+    use crate::base::random::{Random, stream};
     use rand_distr::{Distribution, StandardNormal};
 
     fn normal(random: &mut Random) -> f64 {

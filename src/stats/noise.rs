@@ -153,7 +153,7 @@ pub fn phi_from_momentum(m_hat_sq: f64, gradient_sq: f64, beta: f64, t: u64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Random, stream};
+    use crate::base::random::{Random, stream};
     use rand_distr::{Distribution, StandardNormal};
 
     fn normal(random: &mut Random) -> f64 {

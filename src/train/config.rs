@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::listener::Tracked;
 use super::saves::Saves;
-use crate::config::GptConfig;
+use crate::architecture::GptConfig;
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::files;
+use crate::base::values::DType;
 use crate::data::sampling::MOST_TOKENS;
-use crate::error::{Error, IoContext, Result};
-use crate::files;
 use crate::optim::Hyperparameters;
 use crate::schedule::WarmupCosine;
-use crate::values::DType;
 
 /// A run's settings; two runs with equal settings on one machine are equal bit for bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use super::config::TrainConfig;
 use super::log::StepLine;
-use crate::error::Result;
-use crate::files::{Lines, read_lines};
+use crate::base::error::Result;
+use crate::base::files::{Lines, read_lines};
 use crate::run::{self, Standing};
 
 /// How many updates the log of a run has, in order, and what contradicts in its folder, a clause each; `None` for runs

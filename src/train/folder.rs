@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::config::TrainConfig;
-use crate::error::{Error, IoContext, Result};
-use crate::files::{self, Claim};
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::files::{self, Claim};
 use crate::run;
 
 /// The file with the settings.

@@ -2,9 +2,9 @@
 
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::config::GptConfig;
-use crate::random;
-use crate::values::{DType, Values};
+use crate::architecture::GptConfig;
+use crate::base::random;
+use crate::base::values::{DType, Values};
 
 /// Matrices from N(0, 0.02²), the output projections of each block from N(0, (0.02/√(2L))²), norms at one,
 /// biases at zero; one random stream per parameter, so that a variant of the model shares the rest.

@@ -70,7 +70,7 @@ mod tests {
     use rand_distr::{Distribution, StandardNormal};
 
     use super::*;
-    use crate::random;
+    use crate::base::random;
 
     fn jumps(losses: impl IntoIterator<Item = f64>) -> Vec<usize> {
         let mut jumps = Jumps::default();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::log::StepLine;
-use crate::error::Result;
-use crate::step::{Step, Wanted};
+use crate::base::error::Result;
+use crate::snapshot::step::{Step, Wanted};
 
 /// Hears of every update it wants to hear of, without the loop knowing what becomes of it.
 pub trait Listener {

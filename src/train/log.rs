@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, IoContext, Result};
-use crate::files::{self, Lines, read_lines};
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::files::{self, Lines, read_lines};
 use crate::stats::interval;
 
 /// One update.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::values::Values;
+use crate::base::values::Values;
 
 /// A state of training.
 #[derive(Debug, Clone)]

@@ -10,19 +10,19 @@ use super::jumps::Jumps;
 use super::listener::{Listener, Position};
 use super::log::{StepLine, StepLog};
 use super::ring::{Ring, StateView};
+use crate::base::device::Device;
+use crate::base::error::{Error, Result};
+use crate::base::files;
+use crate::base::observer::Observer;
+use crate::base::random;
+use crate::base::values::Values;
 use crate::data::{Batch, Corpus, Split, sampling};
-use crate::device::Device;
-use crate::error::{Error, Result};
-use crate::files;
 use crate::model::{Gpt, Look};
-use crate::observer::Observer;
 use crate::optim::{AdamW, Part, clip_factor};
-use crate::random;
 use crate::run::{self, Checkpoint, OptimizerState};
 use crate::schedule::Schedule;
+use crate::snapshot::step::{Step, sample_tokens};
 use crate::stats;
-use crate::step::{Step, sample_tokens};
-use crate::values::Values;
 
 /// How training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

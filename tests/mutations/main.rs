@@ -18,8 +18,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use readers::{READERS, Reader};
-use warmlab::error::{Error, Result};
-use warmlab::{guard, random};
+use warmlab::base::error::{Error, Result};
+use warmlab::base::{guard, random};
 
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;

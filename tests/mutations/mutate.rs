@@ -1,7 +1,7 @@
 //! From good files to bad ones.
 
 use rand::RngExt;
-use warmlab::random::Random;
+use warmlab::base::random::Random;
 
 /// What numbers in headers become: limits of every width, and what lies just beyond them.
 const SIZES: [u64; 16] = [

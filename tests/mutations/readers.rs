@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use polars::prelude::{ParquetCompression, ParquetReader, ParquetWriter, SerReader};
 use warmlab::analyses::ANALYSES;
-use warmlab::analysis::{Opening, Options};
-use warmlab::config::GptConfig;
+use warmlab::architecture::GptConfig;
+use warmlab::base::error::{Error, Result};
+use warmlab::base::random;
+use warmlab::base::row::{Origin, Row, Status};
+use warmlab::base::settings::Settings;
+use warmlab::base::values::DType;
 use warmlab::data::{self, Batch, Corpus, Recipe, Split, sampling};
-use warmlab::error::{Error, Result};
-use warmlab::row::{Origin, Row, Status};
+use warmlab::measure::{Tracker, Tracking};
 use warmlab::schedule::Schedule;
-use warmlab::settings::Settings;
 use warmlab::snapshot::Snapshot;
-use warmlab::track::{Tracker, Tracking};
+use warmlab::snapshot::analysis::{Opening, Options};
 use warmlab::train::{Cadence, Position, StepLog, TrainConfig};
-use warmlab::values::DType;
-use warmlab::{operator, random, report, run};
+use warmlab::{operator, report, run};
 
 /// A kind of file.
 pub struct Reader {
@@ -358,7 +359,8 @@ fn use_checkpoint(path: &Path) -> Result<()> {
     for name in ["adam", "angular"] {
         let analysis = ANALYSES.iter().find(|a| a.name() == name).unwrap();
         // what cannot be measured is an error, and the checkpoint is read all the same
-        let _ = analysis.run(&snapshot, &Options::defaults(analysis.options()), &warmlab::observer::Silent);
+        let _ =
+            analysis.run(&snapshot, &Options::defaults(analysis.options()), &warmlab::base::observer::Silent);
     }
     Ok(())
 }

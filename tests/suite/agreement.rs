@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use warmlab::base::random::stream;
+use warmlab::base::row::Row;
+use warmlab::base::values::DType;
 use warmlab::data::{Corpus, Split, sampling};
-use warmlab::random::stream;
 use warmlab::report::read_parquet;
-use warmlab::row::Row;
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
 use warmlab::train::TrainConfig;
-use warmlab::values::DType;
 
 use crate::support::{analysis, measure, settings, train};
 

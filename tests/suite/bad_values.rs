@@ -6,13 +6,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use warmlab::analyses::ANALYSES;
-use warmlab::analysis::Options;
+use warmlab::base::error::Result;
+use warmlab::base::observer::Silent;
+use warmlab::base::values::{DType, Values};
 use warmlab::data::{Batch, read_batch};
-use warmlab::error::Result;
-use warmlab::observer::Silent;
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
-use warmlab::values::{DType, Values};
+use warmlab::snapshot::analysis::Options;
 
 use crate::support::settings;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use rand::RngExt;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
-use warmlab::random::stream;
+use warmlab::base::random::stream;
 
 use crate::support::{stdout, train, warmlab};
 

@@ -1,16 +1,16 @@
 //! Estimates on reference checkpoints against the dense matrix: each within five of its uncertainties. How often 68%
 //! intervals hold the truth is the coverage suite's.
 
+use warmlab::base::observer::Silent;
+use warmlab::base::row::Row;
+use warmlab::base::values::DType;
 use warmlab::data::read_batch;
 use warmlab::linalg::dense;
 use warmlab::linalg::operator::DenseOperator;
-use warmlab::observer::Silent;
 use warmlab::operator::{Curvature, Hessian, Keep};
-use warmlab::row::Row;
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
 use warmlab::stats::quantile::quantiles;
-use warmlab::values::DType;
 
 use crate::support::{analysis, measure, references, settings};
 

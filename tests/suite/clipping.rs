@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use warmlab::base::row::{Row, Status};
 use warmlab::report::read_parquet;
-use warmlab::row::{Row, Status};
 use warmlab::train::StepLog;
 
 use crate::support::{stderr, stdout, train, warmlab};

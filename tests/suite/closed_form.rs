@@ -4,14 +4,14 @@ use burn::tensor::Device;
 use ndarray::Array2;
 use ndarray_linalg::{Eigh, UPLO};
 use warmlab::analyses::ANALYSES;
-use warmlab::analysis::Options;
+use warmlab::base::observer::Silent;
+use warmlab::base::row::Status;
+use warmlab::base::settings::Settings;
+use warmlab::base::values::{DType, Values};
 use warmlab::model::Gpt;
-use warmlab::observer::Silent;
-use warmlab::row::Status;
 use warmlab::run::Checkpoint;
-use warmlab::settings::Settings;
 use warmlab::snapshot::Snapshot;
-use warmlab::values::{DType, Values};
+use warmlab::snapshot::analysis::Options;
 
 use crate::support::{batch, config, parameters};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use warmlab::analyses::ANALYSES;
-use warmlab::track::training;
+use warmlab::measure::training;
 
 use crate::support::{report_of, stdout, train, warmlab};
 

@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, s};
 use rand::RngExt;
+use warmlab::base::observer::Silent;
+use warmlab::base::random::stream;
+use warmlab::base::row::{Row, Status};
+use warmlab::base::values::DType;
 use warmlab::data::{Batch, Corpus, Split, sampling};
 use warmlab::linalg::{LinearOperator, dense};
-use warmlab::observer::Silent;
 use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
-use warmlab::random::stream;
-use warmlab::row::{Row, Status};
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
 use warmlab::stats::interval;
-use warmlab::values::DType;
 
 use crate::support::{analysis, measure, settings, warmlab};
 

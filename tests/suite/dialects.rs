@@ -7,11 +7,11 @@ use std::sync::LazyLock;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
+use warmlab::base::row::{Row, Status};
+use warmlab::base::values::DType;
 use warmlab::data::Batch;
-use warmlab::row::{Row, Status};
 use warmlab::run::{self, Checkpoint};
 use warmlab::snapshot::Snapshot;
-use warmlab::values::DType;
 
 use crate::support::{analysis, batch, measure, settings, stderr, stdout, warmlab};
 
@@ -246,8 +246,8 @@ fn heads_and_activations_are_read_as_they_are() {
     let (plain, untied, build) = (open("plain"), open("untied"), open("build-nanogpt"));
     assert!(!untied.config.tied_lm_head && plain.config.tied_lm_head);
     assert_eq!(untied.config.num_parameters(), plain.config.num_parameters() + 4 * 2);
-    let tanh = warmlab::config::Activation::GeluTanh;
-    assert_eq!(build.config, warmlab::config::GptConfig { activation: tanh, ..plain.config });
+    let tanh = warmlab::architecture::Activation::GeluTanh;
+    assert_eq!(build.config, warmlab::architecture::GptConfig { activation: tanh, ..plain.config });
     assert_eq!(build.step, 10);
 }
 

@@ -2,14 +2,14 @@
 //! optimizer, the preconditioner, the solver and the threshold of production, against theory.
 
 use ndarray::Array2;
+use warmlab::base::observer::Silent;
+use warmlab::base::random::stream;
+use warmlab::base::values::{DType, Values};
 use warmlab::linalg::operator::DenseOperator;
 use warmlab::linalg::{Request, eigsh};
-use warmlab::observer::Silent;
 use warmlab::operator::{Preconditioned, Preconditioner};
 use warmlab::optim::{AdamW, Hyperparameters, stability};
-use warmlab::random::stream;
 use warmlab::stats::quantile::quantiles;
-use warmlab::values::{DType, Values};
 
 const CURVATURES: [f64; 7] = [100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1];
 

@@ -5,16 +5,16 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use ndarray::{Array2, Axis};
+use warmlab::base::random::stream;
+use warmlab::base::row::{Row, Status};
+use warmlab::base::values::Values;
 use warmlab::data::{Corpus, Split, sampling};
 use warmlab::linalg::dense;
 use warmlab::model::Gpt;
-use warmlab::random::stream;
 use warmlab::report::read_parquet;
-use warmlab::row::{Row, Status};
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
 use warmlab::train::{StepLog, TrainConfig};
-use warmlab::values::Values;
 
 use crate::support::{analysis, measure, report_of, settings as support_settings, stderr, train, warmlab};
 

@@ -5,16 +5,16 @@ use std::path::Path;
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use warmlab::analyses::ANALYSES;
-use warmlab::analysis::{Analysis, Options};
+use warmlab::base::observer::Silent;
+use warmlab::base::row::{Row, Status};
+use warmlab::base::settings::Settings;
+use warmlab::base::values::{DType, Values};
+use warmlab::base::vectors::Vectors;
 use warmlab::data::{Batch, read_batch};
 use warmlab::model::{Gpt, Primal};
-use warmlab::observer::Silent;
-use warmlab::row::{Row, Status};
 use warmlab::run::{self, Checkpoint};
-use warmlab::settings::Settings;
 use warmlab::snapshot::Snapshot;
-use warmlab::values::{DType, Values};
-use warmlab::vectors::Vectors;
+use warmlab::snapshot::analysis::{Analysis, Options};
 
 use crate::support::{references, relative};
 

@@ -3,14 +3,14 @@
 
 use burn::tensor::Device;
 use proptest::prelude::*;
-use warmlab::config::GptConfig;
+use warmlab::architecture::GptConfig;
+use warmlab::base::random::stream;
+use warmlab::base::values::{DType, Values};
+use warmlab::base::vectors::Vectors;
 use warmlab::data::Batch;
 use warmlab::linalg::LinearOperator;
 use warmlab::model::Gpt;
 use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
-use warmlab::random::stream;
-use warmlab::values::{DType, Values};
-use warmlab::vectors::Vectors;
 
 use crate::support::{batch, config, numbers, parameters, relative, tiny};
 

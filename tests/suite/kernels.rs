@@ -3,10 +3,10 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
-use warmlab::config::Activation;
+use warmlab::architecture::Activation;
+use warmlab::base::random::{Random, stream};
 use warmlab::kernels::attention::{self, Heads};
 use warmlab::kernels::{cross_entropy, embedding, gelu, layer_norm, linear};
-use warmlab::random::{Random, stream};
 
 use crate::support::{numbers, relative};
 

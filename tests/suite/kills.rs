@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use rand::RngExt;
-use warmlab::random::{Random, stream};
+use warmlab::base::random::{Random, stream};
 
 /// What is killed: a shell script that, run again, goes on with what it finds.
 struct Scene {

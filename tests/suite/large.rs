@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use warmlab::config::GptConfig;
+use warmlab::architecture::GptConfig;
+use warmlab::base::values::{DType, Values};
+use warmlab::base::vectors::Vectors;
 use warmlab::data::Batch;
 use warmlab::linalg::LinearOperator;
 use warmlab::model::Gpt;
 use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
-use warmlab::values::{DType, Values};
-use warmlab::vectors::Vectors;
 
 use crate::support::relative;
 

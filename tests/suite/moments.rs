@@ -2,11 +2,11 @@
 //! gradients themselves.
 
 use burn::tensor::Device;
-use warmlab::config::GptConfig;
+use warmlab::architecture::GptConfig;
+use warmlab::base::values::DType;
 use warmlab::data::Batch;
 use warmlab::model::{Gpt, GradientMoments};
 use warmlab::operator::{Curvature, Keep};
-use warmlab::values::DType;
 
 use crate::support::{batch, config, parameters};
 

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
+use warmlab::base::row::{Row, Status};
+use warmlab::base::values::{DType, Values};
 use warmlab::data::read_batch;
-use warmlab::row::{Row, Status};
 use warmlab::run::{self, Checkpoint};
 use warmlab::snapshot::Snapshot;
-use warmlab::values::{DType, Values};
 
 use crate::support::{analysis, measure, settings};
 

@@ -7,17 +7,17 @@ use burn::tensor::Device;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use warmlab::analyses::{ANALYSES, attention, snr};
-use warmlab::analysis::Options;
-use warmlab::config::GptConfig;
+use warmlab::architecture::GptConfig;
+use warmlab::base::observer::Silent;
+use warmlab::base::row::{Row, Status};
+use warmlab::base::settings::Settings;
+use warmlab::base::values::{DType, Values};
 use warmlab::data::{Batch, read_batch};
 use warmlab::model::{Gpt, GradientMoments, Look};
-use warmlab::observer::Silent;
 use warmlab::operator;
-use warmlab::row::{Row, Status};
 use warmlab::run;
-use warmlab::settings::Settings;
 use warmlab::snapshot::Snapshot;
-use warmlab::values::{DType, Values};
+use warmlab::snapshot::analysis::Options;
 
 use crate::support::{batch, golden, parameters, references, relative, stdout, tiny, warmlab};
 
@@ -144,7 +144,8 @@ fn the_curvature_weighted_scale_is_that_of_the_dense_matrix() {
         let rows = measure("snr", &path, DType::F64, None, &[]);
         let checkpoint = run::open(&path, DType::F64).unwrap();
         let n = checkpoint.config.num_parameters();
-        let gradients = warmlab::vectors::Vectors::new(Values::F64(tensor(&path, "per_sequence_grads")), n);
+        let gradients =
+            warmlab::base::vectors::Vectors::new(Values::F64(tensor(&path, "per_sequence_grads")), n);
         let whole = read_batch(&path.join("batch.safetensors")).unwrap();
         let gpt = model(&checkpoint.config, &checkpoint.parameters);
         let curvature = operator::Curvature::new(gpt, &whole, 2, operator::Keep::Kept).unwrap();

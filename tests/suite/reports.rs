@@ -125,7 +125,8 @@ fn a_report_says_of_which_batch_its_rows_are() {
     assert!(!none.contains("sharpness/threshold"), "only the preconditioned operators compare: {none:?}");
     // what is no mean is of the first batch
     assert!(!others.is_empty() && others.iter().all(|batch| hash.starts_with(&**batch)));
-    let first = |row: &&warmlab::row::Row| row.batch.as_deref().is_some_and(|batch| hash.starts_with(batch));
+    let first =
+        |row: &&warmlab::base::row::Row| row.batch.as_deref().is_some_and(|batch| hash.starts_with(batch));
     assert!(report.rows.iter().filter(first).all(|row| row.quantity.contains("density")));
 }
 

@@ -215,7 +215,7 @@ fn lines(report: &Path) -> String {
     let line = |(update, count): (&str, &str)| {
         let update = update.parse().unwrap();
         let rows: Vec<_> = rows.by_ref().take(count.parse().unwrap()).cloned().collect();
-        warmlab::track::Line::new(update, &rows).text()
+        warmlab::measure::Line::new(update, &rows).text()
     };
     counts.map(line).collect()
 }

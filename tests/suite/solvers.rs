@@ -1,12 +1,12 @@
 //! Every solver on every kind of matrix: none may depend on a unit, hang or panic, and NaN is an error.
 
 use ndarray::Array2;
-use warmlab::error::{Error, Result};
+use warmlab::base::error::{Error, Result};
+use warmlab::base::observer::Silent;
+use warmlab::base::random::stream;
+use warmlab::base::values::{DType, Values};
+use warmlab::base::vectors::Vectors;
 use warmlab::linalg::{Follower, Following, LinearOperator, Request, dense, eigsh, quadrature, trace};
-use warmlab::observer::Silent;
-use warmlab::random::stream;
-use warmlab::values::{DType, Values};
-use warmlab::vectors::Vectors;
 
 /// A matrix in memory with products in either precision.
 struct Matrix {

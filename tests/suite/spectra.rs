@@ -5,14 +5,14 @@
 use std::time::Instant;
 
 use rand::RngExt;
-use warmlab::error::Result;
+use warmlab::base::error::Result;
+use warmlab::base::observer::Silent;
+use warmlab::base::random::{Random, stream};
+use warmlab::base::values::{DType, Values};
+use warmlab::base::vectors::Vectors;
 use warmlab::linalg::completeness::{self, Look, look};
 use warmlab::linalg::operator::Products;
 use warmlab::linalg::{Completeness, LinearOperator, Request, Ritz, eigsh, panel, probes};
-use warmlab::observer::Silent;
-use warmlab::random::{Random, stream};
-use warmlab::values::{DType, Values};
-use warmlab::vectors::Vectors;
 
 fn count() -> u64 {
     std::env::var("WARMLAB_SPECTRA").ok().and_then(|n| n.parse().ok()).unwrap_or(100)

@@ -5,15 +5,15 @@ use std::process::{Command, Output};
 
 use rand::RngExt;
 use warmlab::analyses::ANALYSES;
-use warmlab::analysis::{Analysis, Options};
-use warmlab::config::GptConfig;
+use warmlab::architecture::GptConfig;
+use warmlab::base::observer::Silent;
+use warmlab::base::random::{Random, stream};
+use warmlab::base::row::Row;
+use warmlab::base::settings::Settings;
+use warmlab::base::values::{DType, Values};
 use warmlab::data::Batch;
-use warmlab::observer::Silent;
-use warmlab::random::{Random, stream};
-use warmlab::row::Row;
-use warmlab::settings::Settings;
 use warmlab::snapshot::Snapshot;
-use warmlab::values::{DType, Values};
+use warmlab::snapshot::analysis::{Analysis, Options};
 
 /// A golden folder or file, or `None` with a word on stderr.
 pub fn golden(name: &str) -> Option<PathBuf> {

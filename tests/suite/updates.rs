@@ -7,15 +7,15 @@ use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use warmlab::config::Parameter;
+use warmlab::architecture::Parameter;
+use warmlab::base::random::stream;
+use warmlab::base::row::Row;
+use warmlab::base::values::{DType, Values};
 use warmlab::data::{Corpus, Split, read_batch, sampling};
 use warmlab::optim::{AdamW, Hyperparameters, Part, RAdam, UpdateStatistics, equilibrium};
-use warmlab::random::stream;
 use warmlab::report::read_parquet;
-use warmlab::row::Row;
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
-use warmlab::values::{DType, Values};
 
 use crate::support::{analysis, golden, measure, numbers, references, report_of, settings, train, warmlab};
 

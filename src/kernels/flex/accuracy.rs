@@ -6,7 +6,8 @@ use burn::tensor::{DType, TensorData};
 use burn_flex::FlexTensor as F;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::config::Activation;
+use crate::architecture::Activation;
+use crate::base::random;
 use crate::kernels::attention::{Heads, composed as attention};
 use crate::kernels::cross_entropy::composed as head;
 use crate::kernels::embedding::composed as embedding;
@@ -16,7 +17,6 @@ use crate::kernels::linear::composed as linear;
 use crate::kernels::moments::composed as moments;
 use crate::kernels::residual::composed as residual;
 use crate::kernels::{Kernels, Optional};
-use crate::random;
 
 /// Tensors with the same numbers, those of f32, in either precision.
 struct Inputs(DType);

@@ -14,8 +14,8 @@ use super::float::Float;
 use super::gemm::{Mat, MatMut, Shared, gemm};
 use super::lanes::{largest, map2, sum2, sum4, update0, update0_sum3, update1, update3};
 use super::storage::{Input, output, unfilled};
+use crate::base::simd;
 use crate::kernels::attention::{BLOCK, Heads, kept};
-use crate::simd;
 
 /// The rows of one sequence and head in packed tensors.
 #[derive(Clone, Copy)]

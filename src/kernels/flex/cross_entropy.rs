@@ -12,7 +12,7 @@ use super::float::Float;
 use super::gemm::{Mat, MatMut, gemm, rows_per_task};
 use super::lanes::{largest, sum1, sum2, sum4, update0, update1};
 use super::storage::{Input, ids, output, unfilled};
-use crate::simd;
+use crate::base::simd;
 
 /// Numbers of ż that are held at a time beyond that.
 const CHUNK: usize = if cfg!(miri) { 32 } else { 1 << 23 };

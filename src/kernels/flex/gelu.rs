@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use super::float::Float;
 use super::lanes::{map2, map4, pair1, triple};
 use super::storage::{Input, output, unfilled};
-use crate::config::Activation;
-use crate::simd;
+use crate::architecture::Activation;
+use crate::base::simd;
 
 /// Numbers a task works on.
 const CHUNK: usize = 1 << 14;

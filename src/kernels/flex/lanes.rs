@@ -3,7 +3,7 @@
 //! A loop that writes one of many slices vectorises only where the compiler knows that they do not overlap,
 //! which it knows of the arguments of a function. So each loop is a function of its own: `mapN` fills a
 //! slice from N others, `updateN` changes one, `pairN` fills two, `sumN` adds up. All slices have the length
-//! of the first. Call these inside [`crate::simd::dispatch`].
+//! of the first. Call these inside [`crate::base::simd::dispatch`].
 
 use super::float::Float;
 

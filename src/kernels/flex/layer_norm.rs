@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::float::Float;
 use super::lanes::{map3, map6, pair2, pair4, sum1, sum2, sum3, sum4, sum6, update1, update2, update4};
 use super::storage::{Input, optional, output, unfilled};
-use crate::simd;
+use crate::base::simd;
 
 /// Tokens a task works on; fixed, so that sums over tokens do not depend on the number of threads.
 const ROWS: usize = 32;

@@ -3,7 +3,7 @@
 //!
 //! Inputs are slices; outputs are filled once, in parallel pieces; nothing but the outputs is allocated per
 //! call beyond a little scratch. Loops and matrix products ([`gemm`]) choose their instructions at run time
-//! ([`crate::simd`]). Results do not depend on the number of threads, because no sum is cut between
+//! ([`crate::base::simd`]). Results do not depend on the number of threads, because no sum is cut between
 //! threads differently from one count to another.
 
 #[cfg(test)]
@@ -30,7 +30,7 @@ use burn_flex::FlexTensor as F;
 
 use super::attention::Heads;
 use super::{Kernels, Optional};
-use crate::config::Activation;
+use crate::architecture::Activation;
 use cross_entropy::Head;
 
 /// Calls a generic kernel with the float type of a tensor.

@@ -11,7 +11,7 @@ use super::float::Float;
 use super::gemm::{Mat, MatMut, gemm};
 use super::linear::linear;
 use super::storage::{Input, ids, optional, output, unfilled};
-use crate::simd;
+use crate::base::simd;
 
 /// Numbers of a tile.
 const TILE: usize = 1 << 14;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::float::Float;
 use super::lanes::{sum1, sum2};
 use super::storage::{Input, output, unfilled};
-use crate::simd;
+use crate::base::simd;
 
 /// Tokens a task works on.
 const ROWS: usize = 128;

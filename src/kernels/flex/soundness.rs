@@ -5,7 +5,7 @@ use burn::backend::Flex;
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor as F;
 
-use crate::config::Activation;
+use crate::architecture::Activation;
 use crate::kernels::attention::{BLOCK, Heads};
 use crate::kernels::{Kernels, Optional};
 

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::attention::{self, Attention};
 use super::layer_norm::{self, LayerNorm};
 use super::mlp::{self, Mlp};
-use crate::config::Activation;
+use crate::architecture::Activation;
 use crate::kernels::attention::Heads;
 use crate::kernels::residual::residual;
 

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::linear::Linear;
 use super::only;
-use crate::config::Activation;
+use crate::architecture::Activation;
 use crate::kernels::gelu;
 
 /// The two linear layers, or K tangents of them.

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::kind;
 use super::names::plain;
-use crate::config::{Activation, GptConfig};
-use crate::error::{Error, Result};
-use crate::pickle::Id;
+use crate::architecture::{Activation, GptConfig};
+use crate::base::error::{Error, Result};
+use crate::base::pickle::Id;
 use crate::run::find::step_in_name;
 use crate::run::pytorch::{Named, TorchFile};
 use crate::run::tensors::TensorFile;

@@ -1,7 +1,7 @@
 //! What a PyTorch file is that is not nanoGPT's.
 
 use super::names::plain;
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::run::pytorch::{Tensor, TorchFile};
 
 /// The refusal of such a file: what it is, and what to do with it.

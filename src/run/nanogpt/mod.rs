@@ -18,9 +18,9 @@ use super::checkpoint::Checkpoint;
 use super::name;
 use super::pytorch::TorchFile;
 use super::tensors::read_flat;
-use crate::error::Result;
-use crate::files;
-use crate::values::DType;
+use crate::base::error::Result;
+use crate::base::files;
+use crate::base::values::DType;
 
 /// Reads a `ckpt.pt`.
 ///

@@ -1,6 +1,6 @@
 //! nanoGPT's names of tensors: what wrappers add to them, and the orders optimizers keep them in.
 
-use crate::config::GptConfig;
+use crate::architecture::GptConfig;
 
 /// What torch.compile, DataParallel and their like put into names, in any order.
 const WRAPPERS: [&str; 4] = ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];

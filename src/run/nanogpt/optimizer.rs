@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use super::names::{layouts, plain};
 use super::rate::Schedule;
 use super::recognise::{Rule, rule};
-use crate::config::{GptConfig, Parameter};
-use crate::error::{Error, Result};
-use crate::pickle::Id;
+use crate::architecture::{GptConfig, Parameter};
+use crate::base::error::{Error, Result};
+use crate::base::pickle::Id;
+use crate::base::values::DType;
 use crate::run::checkpoint::{OptimizerState, PerTensor};
 use crate::run::pytorch::{Named, TorchFile};
 use crate::run::tensors::{read_flat, vanished};
-use crate::values::DType;
 
 /// One group, as far as it is understood.
 #[derive(Debug, Clone, PartialEq)]

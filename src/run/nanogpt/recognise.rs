@@ -1,6 +1,6 @@
 //! Which optimizer a state is of: the keys of its groups and of its tensors tell.
 
-use crate::pickle::Id;
+use crate::base::pickle::Id;
 use crate::run::pytorch::TorchFile;
 
 /// What else the groups of torch.optim.Adam and AdamW hold, and what schedulers and trainers add.

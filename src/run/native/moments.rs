@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::state;
-use crate::config::Parameter;
-use crate::error::Error;
+use crate::architecture::Parameter;
+use crate::base::error::Error;
+use crate::base::values::DType;
 use crate::run::checkpoint::OptimizerState;
 use crate::run::tensors::{Safe, TensorFile, read_flat, vanished};
-use crate::values::DType;
 
 /// The optimizer that state.json describes, with the moments of optimizer.safetensors.
 ///

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::run::checkpoint::OptimizerState;
 
 /// state.json. The optimizer is understood apart, so that one that is not keeps nobody from the weights.

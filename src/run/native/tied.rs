@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::config::GptConfig;
-use crate::error::{Error, Result};
+use crate::architecture::GptConfig;
+use crate::base::error::{Error, Result};
 use crate::run::tensors::{Safe, TensorFile};
 
 /// How the file spells a parameter's name: a tied matrix has two, of which writers keep either or both.

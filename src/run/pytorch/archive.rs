@@ -10,7 +10,7 @@ use zip::read::ZipReadOptions;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::tensor::storage_of;
-use crate::pickle::{Pickle, Value};
+use crate::base::pickle::{Pickle, Value};
 
 /// Tensors lie outside the pickle, which holds names and numbers alone.
 const MAX_PICKLE: u64 = 32 << 20;

@@ -14,8 +14,8 @@ pub use named::Named;
 pub use tensor::Tensor;
 
 use super::tensors::{Stored, decode};
-use crate::error::{Error, Result};
-use crate::pickle::{Id, Pickle, Value};
+use crate::base::error::{Error, Result};
+use crate::base::pickle::{Id, Pickle, Value};
 use archive::Archive;
 
 /// A file of `torch.save`.

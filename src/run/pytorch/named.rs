@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Tensor, TorchFile};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::run::tensors::{Stored, TensorFile};
 
 /// Some tensors of a file, each under a name.

@@ -1,6 +1,6 @@
 //! Tensors of a pickle: where their numbers lie, and the numbers.
 
-use crate::pickle::{Id, Pickle, Value};
+use crate::base::pickle::{Id, Pickle, Value};
 use crate::run::tensors::Stored;
 
 /// A run of numbers that tensors are views of.

@@ -11,7 +11,7 @@ mod tile;
 use std::marker::PhantomData;
 
 use super::float::Float;
-use crate::simd;
+use crate::base::simd;
 use blocked::Product;
 pub use register::Register;
 
@@ -176,7 +176,7 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::random;
+    use crate::base::random;
 
     /// Largest |entry| of the difference from sums in f64, over the largest that rounding explains.
     fn excess<E: Float>([m, k, n]: [usize; 3], transposed: [bool; 2], accumulate: bool, gap: usize) -> f64 {

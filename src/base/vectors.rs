@@ -2,7 +2,7 @@
 
 use rayon::iter::ParallelExtend;
 
-use crate::values::{DType, Values};
+use crate::base::values::{DType, Values};
 
 /// Numbers that one thread copies sooner than it hands them to another.
 const LITTLE: usize = 1 << 16;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
 use crate::stats;
 
 /// What makes two rows the same number on different batches.

@@ -1,7 +1,7 @@
 //! How a computation is done: precision, device, memory, seed.
 
-use crate::device::Device;
-use crate::values::DType;
+use crate::base::device::Device;
+use crate::base::values::DType;
 
 /// The settings every analysis shares.
 #[derive(Debug, Clone)]

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::error::{Error, IoContext, Result};
-use crate::files;
-use crate::values::{DType, Values};
-use crate::vectors::Vectors;
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::files;
+use crate::base::values::{DType, Values};
+use crate::base::vectors::Vectors;
 
 /// Files kept.
 const KEPT: usize = 2;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// A device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

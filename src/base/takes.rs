@@ -3,7 +3,7 @@
 //! A refusal is a phrase that follows the flag and the value, and, where one can be guessed, the value that was
 //! meant: of a closed list of words the nearest, of `1e3` where a whole number is needed `1000`.
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// The largest count there is anything of.
 const MOST: u64 = 1_000_000_000;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use rand::seq::index;
 
-use crate::config::GptConfig;
+use crate::architecture::GptConfig;
+use crate::base::random;
+use crate::base::row::{Origin, Row};
+use crate::base::values::Values;
 use crate::data::Batch;
 use crate::model::{ForwardStatistics, Gpt, GradientMoments, LayerInputs};
 use crate::optim::UpdateStatistics;
-use crate::random;
-use crate::row::{Origin, Row};
-use crate::values::Values;
 
 /// An update just applied.
 pub struct Step<'a> {

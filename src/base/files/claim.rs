@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process::Process;
 use super::{remove_left, temporary_name};
-use crate::error::{Error, IoContext, Result};
+use crate::base::error::{Error, IoContext, Result};
 
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_secs(30);

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
 use super::{state, training};
-use crate::analysis::{Analysis, Options, StepTracker};
-use crate::error::Result;
-use crate::files::{self, Claim};
-use crate::step::{Step, Wanted};
+use crate::base::error::Result;
+use crate::base::files::{self, Claim};
+use crate::snapshot::analysis::{Analysis, Options, StepTracker};
+use crate::snapshot::step::{Step, Wanted};
 use crate::train::{Cadence, Listener, Position, StepLine};
 
 /// `warmlab.*` keys.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::row::{Row, Status};
+use crate::base::row::{Row, Status};
 
 /// One update's rows, or, as update 0, what the reports of those that follow say of themselves.
 #[derive(Serialize, Deserialize)]

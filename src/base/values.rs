@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use rayon::prelude::*;
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// The floating-point type of a computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

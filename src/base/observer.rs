@@ -1,6 +1,6 @@
 //! How a long computation tells of itself and is told to stop, without knowing terminals.
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Listens to a computation.
 pub trait Observer {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::journal;
-use crate::error::{IoContext, Result};
+use crate::base::error::{IoContext, Result};
 
 /// What contradicts in the reports in `folder` of a run whose log has so many updates, a clause each.
 ///

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use super::process::Process;
-use crate::error::{IoContext, Result};
+use crate::base::error::{IoContext, Result};
 
 /// How every such name begins.
 const PREFIX: &str = ".tmp";

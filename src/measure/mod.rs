@@ -6,6 +6,7 @@
 mod consistency;
 mod journal;
 mod line;
+pub mod repeat;
 mod state;
 mod tracker;
 pub mod training;

@@ -3,8 +3,8 @@
 //! The loss, the gradient and the rate of update t are of the weights before it: rows of step t−1. What was validated
 //! after it, and the tokens seen by then, are rows of step t.
 
-use crate::analysis::Quantity;
-use crate::row::{Origin, Row};
+use crate::base::row::{Origin, Row};
+use crate::snapshot::analysis::Quantity;
 use crate::train::StepLine;
 
 /// What stands for an analysis: the folder of the reports, and the column.

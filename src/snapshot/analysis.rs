@@ -7,17 +7,17 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use crate::config::GptConfig;
+use crate::architecture::GptConfig;
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
+use crate::base::row::Row;
+use crate::base::settings::Settings;
+use crate::base::takes::Takes;
+use crate::base::vectors::Vectors;
 use crate::data::Batch;
-use crate::error::{Error, Result};
-use crate::observer::Observer;
-use crate::row::Row;
 use crate::run::Moments;
-use crate::settings::Settings;
 use crate::snapshot::Snapshot;
-use crate::step::{Step, Wanted};
-use crate::takes::Takes;
-use crate::vectors::Vectors;
+use crate::snapshot::step::{Step, Wanted};
 
 /// A named number an analysis may report.
 #[derive(Debug, Clone, Copy)]

@@ -1,23 +1,26 @@
 //! Everything known about a run at one step, computed when first asked for and then kept.
 
+pub mod analysis;
+pub mod step;
+
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::allocator;
-use crate::config::GptConfig;
+use crate::architecture::GptConfig;
+use crate::base::allocator;
+use crate::base::error::{Error, Result};
+use crate::base::observer::Observer;
+use crate::base::row::{Origin, Row};
+use crate::base::settings::Settings;
+use crate::base::values::Values;
+use crate::base::vectors::Vectors;
 use crate::data::Batch;
-use crate::error::{Error, Result};
 use crate::model::Gpt;
-use crate::observer::Observer;
 use crate::operator::{Curvature, Demand, Plan};
 use crate::optim::limits::{self, Limits};
 use crate::optim::{self, AdamW, Clip, Hyperparameters, Part, UpdateStatistics, clip_factor};
-use crate::row::{Origin, Row};
 use crate::run::{Checkpoint, OptimizerState};
-use crate::settings::Settings;
-use crate::values::Values;
-use crate::vectors::Vectors;
 
 /// A run at one step, with a batch to measure it on.
 pub struct Snapshot {

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{IoContext, Result};
+use crate::base::error::{IoContext, Result};
 
 pub use claim::Claim;
 pub use lines::{Lines, read_lines};
@@ -158,7 +158,7 @@ fn hexadecimal(hash: Sha256) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
+    use crate::base::error::Error;
 
     #[test]
     fn a_failed_write_leaves_nothing() {

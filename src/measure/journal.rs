@@ -16,10 +16,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::line::Line;
-use crate::error::{Error, IoContext, Result};
-use crate::files::{self, read_lines};
+use crate::base::error::{Error, IoContext, Result};
+use crate::base::files::{self, read_lines};
+use crate::base::row::Row;
 use crate::report::{self, Report};
-use crate::row::Row;
 use crate::train::Position;
 
 /// The key of (update, rows) pairs in a report's metadata.
@@ -215,7 +215,7 @@ pub fn reports(folder: &Path) -> Result<Vec<(u64, u64, PathBuf)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Origin;
+    use crate::base::row::Origin;
 
     fn rows(update: u64) -> Vec<Row> {
         let after = Origin::new("r", "adam", format!("{update:08x}"), update);
