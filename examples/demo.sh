@@ -1,8 +1,8 @@
 #!/bin/sh
 # Trains the same small GPT twice, with and without warmup, at three times its best learning rate, and
 # shows what Adam, the gradients and attention did at every step of both, and what the loss surface was at some, as a
-# table and as one page. Everything lands in runs/demo-* and reports/demo-*, which are made anew each time. WARMLAB
-# names the binary.
+# table and as one page. Everything lands in runs/demo-*, reports/demo-* and report-demo.html, which are made anew each
+# time. WARMLAB names the binary.
 set -eu
 warmlab=${WARMLAB:-warmlab}
 
@@ -27,7 +27,7 @@ for run in "cold 0" "warm 60"; do
 done
 
 echo
-page=reports/demo-cold-demo-warm.html
+page=report-demo.html
 "$warmlab" report runs/demo-cold runs/demo-warm --html "$page" --quiet
 cat <<'END'
 

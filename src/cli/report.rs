@@ -14,7 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::base::files;
 use crate::base::row::Row;
 use crate::measure::training;
-use crate::report::{self, Column, Page, Sources};
+use crate::report::{self, Answers, Choices, Column, Page, Sources};
 use crate::run;
 use crate::train::StepLog;
 
@@ -30,7 +30,7 @@ pub struct Report {
     /// Folder with their reports
     #[arg(long, value_name = "DIR", default_value = "reports")]
     out: PathBuf,
-    /// The page to write [default: RUN-RUN.html in the folder with the reports]
+    /// The page to write [default: report-RUN-RUN.html in the working directory]
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     #[command(flatten)]
@@ -70,11 +70,14 @@ impl Report {
     /// Prints the table and writes the page.
     pub fn run(&self, terminal: &Terminal) -> Result<Outcome> {
         let _ = &self.everywhere;
-        let (mut rows, mut sources, mut all_facts) = (Vec::new(), Sources::new(), Vec::new());
+        let (mut rows, mut all_facts) = (Vec::new(), Vec::new());
+        let (mut sources, mut choices) = (Sources::new(), Choices::new());
         for run in &self.folders(terminal)? {
             let name = run_name(run)?;
             let mut metas = Vec::new();
-            let measured = measured(&self.out.join(&name), &mut sources, &mut metas, terminal)?;
+            let answers = measured(&self.out.join(&name), &mut sources, &mut metas, terminal)?;
+            let measured = answers.rows;
+            choices.extend(answers.choices);
             let trained = trained(run, &name, &measured, &mut sources)?;
             if measured.is_empty() && trained.is_empty() {
                 return Err(Error::usage_hint(
@@ -90,8 +93,15 @@ impl Report {
         let measured = MEASURED.into_iter().find(known).unwrap_or_default();
         terminal.data(&report::aligned(&rows, COLUMNS, measured, terminal.columns()))?;
         let names: Vec<&str> = all_facts.iter().map(|facts| &*facts.run).collect();
-        let path = self.html.clone().unwrap_or_else(|| self.out.join(format!("{}.html", names.join("-"))));
-        let page = Page { rows: &rows, sources: &sources, facts: &all_facts, columns: COLUMNS, measured };
+        let path = self.html.clone().unwrap_or_else(|| page_of(&names));
+        let page = Page {
+            rows: &rows,
+            sources: &sources,
+            choices: &choices,
+            facts: &all_facts,
+            columns: COLUMNS,
+            measured,
+        };
         files::write_bytes(&path, page.html().as_bytes())?;
         terminal.say(&format!("the page: {}", path.display()));
         Ok(Outcome::Done)
@@ -122,6 +132,18 @@ impl Report {
     }
 }
 
+/// Runs that the name of a page names.
+const NAMED: usize = 4;
+
+/// Where the page of these runs goes: not among the reports, which are read as one Parquet dataset.
+fn page_of(runs: &[&str]) -> PathBuf {
+    let more = match runs.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("-and-{more}-more"),
+    };
+    format!("report-{}{more}.html", runs[..runs.len().min(NAMED)].join("-")).into()
+}
+
 /// A folder of reports stands for its run; the run itself may be gone.
 fn reported(named: &Path, out: &Path) -> Option<PathBuf> {
     let name = named.file_name()?;
@@ -135,13 +157,13 @@ fn run_name(run: &Path) -> Result<String> {
     name.ok_or_else(|| Error::usage(format!("`{}` is no run", run.display())))
 }
 
-/// The rows of a run's reports, one answer to each question; which file has what; and what else each says.
+/// One answer to each question of a run's reports; which file has what; and what else each says.
 fn measured(
     folder: &Path,
     sources: &mut Sources,
     metas: &mut Vec<Meta>,
     terminal: &Terminal,
-) -> Result<Vec<Row>> {
+) -> Result<Answers> {
     let reading = report::read_run(folder)?;
     reading.left_out.iter().for_each(|sentence| terminal.warn(sentence));
     let answers = report::choose(&reading.sources);
@@ -151,7 +173,7 @@ fn measured(
         note(sources, own.map(|(row, _)| row), &source.path);
     }
     metas.extend(reading.sources.into_iter().map(|source| source.meta));
-    Ok(answers.rows)
+    Ok(answers)
 }
 
 fn note<'a>(sources: &mut Sources, rows: impl IntoIterator<Item = &'a Row>, path: &Path) {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::folder::Source;
+use super::page::Choices;
 use crate::base::row::{Row, Status};
 
 /// Digits of a checkpoint's hash that tell two of one step apart.
@@ -28,6 +29,8 @@ pub struct Answers {
     pub rows: Vec<Row>,
     /// The file each is from: its place among the sources.
     pub sources: Vec<usize>,
+    /// What is shown where a quantity had several.
+    pub choices: Choices,
     /// Sentences: what had several answers and which is shown, and which checkpoints share a step.
     pub notes: Vec<String>,
 }
@@ -71,8 +74,12 @@ pub fn choose(sources: &[Source]) -> Answers {
             conflict.shown.extend(best.map(|(i, row)| (*i, label(&sources[*i], row))));
         }
     }
+    let phrase = |conflict: &Conflict| {
+        format!("several answers at {}, {}", at(&conflict.steps), conflict.describe(sources))
+    };
+    let choices = found.iter().map(|(key, conflict)| (key.clone(), phrase(conflict))).collect();
     notes.extend(sentences(sources, found));
-    let mut answers = Answers { notes, ..Answers::default() };
+    let mut answers = Answers { notes, choices, ..Answers::default() };
     for (i, row) in all(sources) {
         if chosen.get(&question(i, row)) == Some(&i) {
             answers.rows.push(Row { run: name(i, row), ..row.clone() });
@@ -207,6 +214,29 @@ impl Conflict {
             .map(|(key, values)| (key.clone(), values, shown.get(&key).cloned().unwrap_or_default()))
             .collect()
     }
+
+    /// What differs and what is shown, a clause that follows "several answers".
+    fn describe(&self, sources: &[Source]) -> String {
+        let list =
+            |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let differences = self.differences(sources);
+        let differ: Vec<String> =
+            differences.iter().map(|(key, all, _)| format!("{key} ({})", list(all))).collect();
+        let shown: Vec<String> =
+            differences.iter().map(|(key, _, shown)| format!("{key} {}", list(shown))).collect();
+        match differ.is_empty() {
+            true => "which differ in nothing that is written down: the first file by name is shown".into(),
+            false => format!("which differ in {}; shown: {}", differ.join(" and "), shown.join(", ")),
+        }
+    }
+}
+
+/// Steps in words.
+fn at(steps: &BTreeSet<u64>) -> String {
+    match (steps.len(), steps.first()) {
+        (1, Some(step)) => format!("step {step}"),
+        (count, _) => format!("{count} steps"),
+    }
 }
 
 /// Everything two files of one run may differ in.
@@ -228,20 +258,7 @@ fn settings(source: &Source, batch: &str) -> BTreeMap<String, String> {
 fn sentences(sources: &[Source], found: BTreeMap<(Arc<str>, Arc<str>), Conflict>) -> Vec<String> {
     let mut alike: BTreeMap<(Arc<str>, String), (Vec<Arc<str>>, BTreeSet<u64>)> = BTreeMap::new();
     for ((run, quantity), conflict) in found {
-        let list =
-            |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let differences = conflict.differences(sources);
-        let differ: Vec<String> =
-            differences.iter().map(|(key, all, _)| format!("{key} ({})", list(all))).collect();
-        let shown: Vec<String> =
-            differences.iter().map(|(key, _, shown)| format!("{key} {}", list(shown))).collect();
-        let text = match differ.is_empty() {
-            true => {
-                "which differ in nothing that is written down: the first file by name is shown".to_string()
-            }
-            false => format!("which differ in {}; shown: {}", differ.join(" and "), shown.join(", ")),
-        };
-        let (quantities, steps) = alike.entry((run, text)).or_default();
+        let (quantities, steps) = alike.entry((run, conflict.describe(sources))).or_default();
         quantities.push(quantity);
         steps.extend(conflict.steps);
     }
@@ -253,11 +270,7 @@ fn sentences(sources: &[Source], found: BTreeMap<(Arc<str>, Arc<str>), Conflict>
                 more => format!(" and {more} more"),
             };
             let have = if quantities.len() == 1 { "has" } else { "have" };
-            let steps = match (steps.len(), steps.first()) {
-                (1, Some(step)) => format!("step {step}"),
-                (count, _) => format!("{count} steps"),
-            };
-            format!("`{run}`: {}{more} {have} several answers at {steps}, {text}", names.join(", "))
+            format!("`{run}`: {}{more} {have} several answers at {}, {text}", names.join(", "), at(&steps))
         };
     alike.into_iter().map(sentence).collect()
 }
@@ -299,6 +312,8 @@ mod tests {
             "{note}"
         );
         assert!(note.contains("hessian/lambda") && note.contains("2 steps"), "{note}");
+        let choice = &answers.choices[&("r".into(), "hessian/lambda".into())];
+        assert!(note.ends_with(&**choice), "{choice}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use fit::wrap;
 pub use folder::{Reading, Source, entries, is_report, read_run};
 pub use header::Facts;
 pub use identity::{Shelf, stem};
-pub use page::{Page, Sources};
+pub use page::{Choices, Page, Sources};
 pub use parquet::{read_metadata, read_parquet, write_parquet};
 pub use table::table;
 pub use text::{COLUMNS, to_csv, to_json};

@@ -18,6 +18,9 @@ use crate::base::row::Row;
 /// The files that hold a quantity of a run: (run, quantity) to paths.
 pub type Sources = BTreeMap<(Arc<str>, Arc<str>), BTreeSet<String>>;
 
+/// Which of several answers is shown of a quantity of a run, in words: (run, quantity) to a phrase.
+pub type Choices = BTreeMap<(Arc<str>, Arc<str>), String>;
+
 /// Colours the page has.
 pub const COLORS: usize = 6;
 
@@ -30,6 +33,8 @@ pub struct Page<'a> {
     pub rows: &'a [Row],
     /// Which file has which.
     pub sources: &'a Sources,
+    /// Which of several answers they are.
+    pub choices: &'a Choices,
     /// What else is known of the runs.
     pub facts: &'a [Facts],
     /// Columns of the table.
@@ -59,7 +64,8 @@ impl Page<'_> {
         let shown = |row: &&Row| PANELS.iter().any(|p| p.series.iter().any(|s| s.quantity == &*row.quantity));
         let steps = self.rows.iter().filter(shown).map(|r| r.step);
         let steps = (steps.clone().min().unwrap_or(0), steps.max().unwrap_or(0));
-        let shared = Shared { rows: self.rows, runs: &runs, sources: self.sources, steps };
+        let shared =
+            Shared { rows: self.rows, runs: &runs, sources: self.sources, choices: self.choices, steps };
         let mut missing = String::new();
         for panel in PANELS {
             match section(&shared, panel) {
@@ -114,7 +120,10 @@ mod tests {
         let columns = columns.map(|(header, quantity)| Column { header, quantity });
         let facts = [Facts { run: "warm".into(), facts: vec![("data", "moby & dick".into())] }];
         let measured = ["preconditioned/lambda"];
-        Page { rows, sources, facts: &facts, columns: &columns, measured: &measured }.html()
+        let choice = "several answers at 2 steps, which differ in batch (a, b); shown: batch b";
+        let choices = Choices::from([(("warm".into(), "preconditioned/lambda".into()), choice.into())]);
+        Page { rows, sources, choices: &choices, facts: &facts, columns: &columns, measured: &measured }
+            .html()
     }
 
     #[test]
@@ -164,6 +173,8 @@ mod tests {
             "reports/warm/snr/step_*.parquet (2 files)",
             "reports/warm/hessian/steps_*.parquet (2 files)",
             "<code>snr/phi</code> from",
+            "<code>preconditioned/lambda</code> of warm has several answers at 2 steps, which differ in batch (a, b); \
+             shown: batch b.",
             "warm, attention/entropy, lowest head, step 10: 0.750000<",
             "warm, update/angle, update, step 10: 0.200000<",
             "warm, preconditioned/lambda_masked, masked, step 10: 2.00000<",

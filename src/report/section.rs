@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::chart::{Chart, Line, Point, Size, Style, escape, svg};
-use super::page::{COLORS, Sources};
+use super::page::{COLORS, Choices, Sources};
 use super::panels::{Panel, Pick, Series};
 use super::select::{lowest_head, whole};
 use crate::base::row::Row;
@@ -15,6 +15,7 @@ pub struct Shared<'a> {
     pub rows: &'a [Row],
     pub runs: &'a [Arc<str>],
     pub sources: &'a Sources,
+    pub choices: &'a Choices,
     /// The first and the last step.
     pub steps: (u64, u64),
 }
@@ -24,6 +25,7 @@ pub fn section(shared: &Shared, panel: &Panel) -> Result<String, String> {
     let mut lines = Vec::new();
     let mut drawn: Vec<&Series> = Vec::new();
     let mut from: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut chosen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     let mut without = Vec::new();
     let mut dropped = 0;
     for (i, run) in shared.runs.iter().enumerate() {
@@ -40,6 +42,7 @@ pub fn section(shared: &Shared, panel: &Panel) -> Result<String, String> {
             let key = (run.clone(), Arc::from(series.quantity));
             let files = shared.sources.get(&key).into_iter().flatten().cloned();
             from.entry(series.quantity).or_default().extend(files);
+            chosen.extend(shared.choices.get(&key).map(|choice| ((series.quantity, &**run), &**choice)));
             let name = format!("{run}, {}, {}", series.quantity, series.label);
             lines.push(Line { name, color: i % COLORS, style: series.style, points });
         }
@@ -77,6 +80,10 @@ pub fn section(shared: &Shared, panel: &Panel) -> Result<String, String> {
             folded(&files).iter().map(|f| format!("<code>{}</code>", escape(f))).collect();
         let quantity = escape(quantity);
         let _ = writeln!(text, "<p class=\"source\"><code>{quantity}</code> from {}</p>", files.join(", "));
+    }
+    for ((quantity, run), choice) in chosen {
+        let (quantity, run, choice) = (escape(quantity), escape(run), escape(choice));
+        let _ = writeln!(text, "<p class=\"source\"><code>{quantity}</code> of {run} has {choice}.</p>");
     }
     Ok(text + "</section>\n")
 }

@@ -164,7 +164,7 @@ fn runs_are_found_by_name_and_steps_by_range() {
     // a folder of runs is all of them
     let output = warmlab(folder.path(), &["report", "runs"]);
     assert!(output.status.success() && stderr(&output).contains("folder of 2 runs"), "{output:?}");
-    assert!(stdout(&output).contains("cold") && folder.path().join("reports/cold-warm.html").exists());
+    assert!(stdout(&output).contains("cold") && folder.path().join("report-cold-warm.html").exists());
     assert!(warmlab(folder.path(), &["report", "cold", "warm"]).status.success());
 }
 
