@@ -97,6 +97,16 @@ impl Error {
         Error::Tensor { path: path.as_ref().into(), tensor, problem }
     }
 
+    /// The same of a file in `folder`, which is still called `made` and gets its name when it is whole.
+    pub fn in_the_making(mut self, made: &Path, folder: &Path) -> Self {
+        if let Error::Io { path, .. } | Error::File { path, .. } = &mut self
+            && let Ok(inside) = path.strip_prefix(made)
+        {
+            *path = folder.join(inside);
+        }
+        self
+    }
+
     /// The next thing to type, where there is one.
     pub fn hint(&self) -> Option<&str> {
         match self {

@@ -70,7 +70,8 @@ impl Recipe {
     /// # Errors
     /// Where npm is missing or fails, or the text is not the one the recipe was made for.
     pub fn fetch(&self) -> Result<String> {
-        let folder = tempfile::tempdir().at("create a folder in", std::env::temp_dir())?;
+        let folder =
+            tempfile::tempdir().map_err(files::unnamed).at("create a folder in", std::env::temp_dir())?;
         let package = format!("{}@{}", self.package, self.version);
         let output = Command::new("npm")
             .args(["pack", "--silent", "--pack-destination"])

@@ -217,20 +217,25 @@ pub fn standing(folder: &Path) -> Option<Standing> {
 fn write_marked(folder: &Path, checkpoint: &Checkpoint, kept_before: Option<u64>) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     files::create_folder(parent)?;
-    let unfinished =
-        || tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).at("create a folder in", parent);
+    let unfinished = || {
+        let made = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent);
+        made.map_err(files::unnamed).at("create", folder)
+    };
     let temporary = unfinished()?;
-    let inside = |name: &str| temporary.path().join(name);
+    let write = |name: &str, bytes: &[u8]| {
+        let written = files::write_synced(&temporary.path().join(name), bytes);
+        written.map_err(|e| e.in_the_making(temporary.path(), folder))
+    };
     let parameters = checkpoint.config.parameters();
 
     let config = serde_json::to_vec_pretty(&checkpoint.config).expect("a configuration is plain data");
-    files::write_synced(&inside("config.json"), &config)?;
+    write("config.json", &config)?;
     let model = serialise(folder, &[("", &checkpoint.parameters)], &parameters)?;
-    files::write_synced(&inside(MODEL_FILE), &model)?;
+    write(MODEL_FILE, &model)?;
     let optimizer = checkpoint.optimizer.as_ref();
     if let Some((m, v)) = optimizer.and_then(|o| o.exp_avg.as_ref().zip(o.exp_avg_sq.as_ref())) {
         let moments = serialise(folder, &[("exp_avg.", m), ("exp_avg_sq.", v)], &parameters)?;
-        files::write_synced(&inside(OPTIMIZER_FILE), &moments)?;
+        write(OPTIMIZER_FILE, &moments)?;
     }
     let state = State {
         step: checkpoint.step,
@@ -240,10 +245,10 @@ fn write_marked(folder: &Path, checkpoint: &Checkpoint, kept_before: Option<u64>
         kept_before,
     };
     let state = serde_json::to_vec_pretty(&state).expect("a state is plain data");
-    files::write_synced(&inside("state.json"), &state)?;
+    write("state.json", &state)?;
 
     files::set_listable(temporary.path()).at("create", folder)?;
-    files::sync_folder(temporary.path())?;
+    files::sync_folder(temporary.path()).map_err(|e| e.in_the_making(temporary.path(), folder))?;
 
     // what is replaced goes when the new one is there; training never replaces what it would resume from
     let replaced = folder.exists().then(unfinished).transpose()?;

@@ -34,16 +34,17 @@ impl RunFolder {
         }
         files::create_folder(runs)?;
         files::remove_left(runs)?;
-        let made =
-            files::temporary_name(|builder| builder.tempdir_in(runs)).at("create a folder in", runs)?;
-        files::set_listable(made.path()).at("create", made.path())?;
-        config.write(&made.path().join(SETTINGS))?;
         let numbered = (1..).map(|i| format!("run-{i}"));
         let names: Box<dyn Iterator<Item = String>> = match name {
             Some(name) => Box::new(std::iter::once(name.to_string())),
             None => Box::new(numbered.filter(|name| !runs.join(name).exists())),
         };
-        for path in names.map(|name| runs.join(name)) {
+        let mut paths = names.map(|name| runs.join(name)).peekable();
+        let first = paths.peek().map_or(runs, |path| path).to_path_buf();
+        let made = files::temporary_name(|builder| builder.tempdir_in(runs)).at("create", &first)?;
+        files::set_listable(made.path()).at("create", &first)?;
+        config.write(&made.path().join(SETTINGS)).map_err(|e| e.in_the_making(made.path(), &first))?;
+        for path in paths {
             match fs::rename(made.path(), &path) {
                 Ok(()) => {
                     let _ = made.keep();

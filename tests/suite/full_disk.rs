@@ -35,6 +35,8 @@ fn is_whole(folder: &Path, about: &str, output: &Output) {
     assert_eq!(output.status.code(), Some(2), "{about}: {said}");
     assert_eq!(said.lines().filter(|line| line.starts_with("error:")).count(), 1, "{about}: {said}");
     assert!(!said.contains("fault"), "{about}: {said}");
+    // the file that was asked for, by the name it would have
+    assert!(!said.contains(".tmp") && !said.contains(".writing") && !said.contains("at path"), "{said}");
     for path in walk(folder) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         assert!(
@@ -88,6 +90,17 @@ fn every_writer_leaves_whole_files_or_none() {
     fs::create_dir(folder.path().join("new")).unwrap();
     let output = limited(folder.path(), 4, page);
     is_whole(&folder.path().join("new"), page, &output);
+    assert!(stderr(&output).contains("cannot write `new/page.html`: "), "{output:?}");
+    // nor can a file be made in a folder that takes none, or a run be claimed
+    #[cfg(target_os = "linux")]
+    for (blocks, command, said) in [
+        (4, "report r --html /proc/page.html", "cannot create `/proc/page.html`: "),
+        (0, "train --resume runs/r", "cannot claim `runs/r`: "),
+    ] {
+        let output = limited(folder.path(), blocks, command);
+        is_whole(&folder.path().join("new"), command, &output);
+        assert!(stderr(&output).contains(said), "{output:?}");
+    }
 }
 
 #[test]
@@ -102,6 +115,7 @@ fn a_run_on_a_full_disk_says_so_and_goes_on_when_there_is_room() {
         is_whole(&folder.path().join("reports").join(&name), &about, &output);
         let run = folder.path().join("runs").join(&name);
         is_whole(&run, &about, &output);
+        assert!(stderr(&output).contains(&format!("cannot write `runs/{name}/")), "{output:?}");
         // as the disk has room again, the run goes on from what was whole, or starts as if it had never been
         let again = match run.join("run.toml").exists() {
             true => format!("train --resume runs/{name}"),

@@ -100,12 +100,10 @@ impl Claim {
         let holder = Holder { process: Process::this(), since, token };
         let text = serde_json::to_string(&holder).expect("a holder is plain data");
         loop {
-            let mut written =
-                temporary_name(|builder| builder.tempfile_in(folder)).at("create a file in", folder)?;
-            written.write_all(text.as_bytes()).at("write", written.path())?;
-            written.as_file().sync_all().at("write", written.path())?;
-            let now =
-                written.as_file().metadata().and_then(|meta| meta.modified()).at("read", written.path())?;
+            let written = temporary_name(|builder| builder.tempfile_in(folder)).at("claim", folder)?;
+            written.as_file().write_all(text.as_bytes()).at("claim", folder)?;
+            written.as_file().sync_all().at("claim", folder)?;
+            let now = written.as_file().metadata().and_then(|meta| meta.modified()).at("claim", folder)?;
 
             let there = claims(folder)?;
             if let Some(live) = there.iter().find(|found| found.is_live(now)) {
@@ -117,7 +115,7 @@ impl Claim {
                 Ok(()) => {}
                 // somebody was faster
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(e).at("create", &path),
+                Err(e) => return Err(e).at("claim", folder),
             }
             let mut claim = Claim {
                 folder: folder.into(),

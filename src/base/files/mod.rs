@@ -19,7 +19,7 @@ use crate::base::error::{IoContext, Result};
 
 pub use claim::Claim;
 pub use lines::{Lines, read_lines};
-pub use temporary::{name as temporary_name, remove_left};
+pub use temporary::{name as temporary_name, remove_left, unnamed};
 
 /// Writes a file under a temporary name in the same folder and renames it into place, so that a crash,
 /// a full disk or Ctrl-C never leaves half of it. When it returns, a power loss does not undo it.
@@ -30,10 +30,11 @@ pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>)
     let folder = folder_of(path);
     create_folder(folder)?;
     remove_left(folder)?;
-    let temporary = temporary_name(|builder| builder.tempfile_in(folder)).at("create a file in", folder)?;
-    let mut writer = BufWriter::new(temporary);
+    let temporary = temporary_name(|builder| builder.tempfile_in(folder)).at("create", path)?;
+    // the file alone: errors of the temporary one name it
+    let mut writer = BufWriter::new(temporary.as_file());
     fill(&mut writer)?;
-    let temporary = writer.into_inner().map_err(|e| e.into_error()).at("write", path)?;
+    writer.into_inner().map_err(|e| e.into_error()).at("write", path)?;
     temporary.as_file().sync_all().at("write", path)?;
     set_readable(temporary.as_file()).at("write", path)?;
     temporary.persist(path).map_err(|e| e.error).at("create", path)?;

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -16,11 +17,22 @@ const PREFIX: &str = ".tmp";
 /// What another machine, or a version that wrote no owner into the name, has not touched for so long is nobody's.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// A builder of temporary names: `.tmp-PID-RANDOM@HOST`.
-pub fn name<T>(build: impl FnOnce(&mut tempfile::Builder) -> T) -> T {
+/// Makes something under a temporary name, `.tmp-PID-RANDOM@HOST`.
+///
+/// # Errors
+/// What the system says.
+pub fn name<T>(build: impl FnOnce(&mut tempfile::Builder) -> io::Result<T>) -> io::Result<T> {
     let this = Process::this();
     let (prefix, suffix) = (format!("{PREFIX}-{}-", this.pid), format!("@{}", this.host));
-    build(tempfile::Builder::new().prefix(&prefix).suffix(&suffix))
+    build(tempfile::Builder::new().prefix(&prefix).suffix(&suffix)).map_err(unnamed)
+}
+
+/// What the system said, without the temporary name, which says nothing to anybody.
+pub fn unnamed(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path ") {
+        Some((said, _)) => io::Error::new(error.kind(), said),
+        None => error,
+    }
 }
 
 /// Whose a temporary name is; `None` for names of another kind.
