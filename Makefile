@@ -38,7 +38,7 @@ test-all: test $(PEERS) ## the slow suites too: narrower processors, 10,000 spec
 	@for simd in avx2 scalar; do echo "WARMLAB_SIMD=$$simd"; \
 	  WARMLAB_SIMD=$$simd cargo nextest run $(CARGO_FLAGS) || exit 1; done
 	@cargo nextest run $(CARGO_FLAGS) --no-default-features
-	@WARMLAB_SPECTRA=10000 cargo nextest run $(CARGO_FLAGS) spectra::
+	@WARMLAB_SPECTRA=10000 cargo nextest run $(CARGO_FLAGS) spectra:: --no-capture
 	@WARMLAB_COVERAGE=200 cargo nextest run $(CARGO_FLAGS) coverage:: --no-capture
 	@WARMLAB_KILLS=200 cargo nextest run $(CARGO_FLAGS) kills:: --no-capture
 	@WARMLAB_MUTATIONS=1000000 cargo nextest run $(CARGO_FLAGS) --test mutations
