@@ -36,6 +36,7 @@ mod said;
 mod solvers;
 mod spectra;
 mod support;
+mod sync_order;
 mod threads;
 mod updates;
 mod whole_runs;
