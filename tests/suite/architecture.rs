@@ -11,7 +11,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("architecture", &[]),
     ("data", &[]),
     ("run", &["architecture"]),
-    ("kernels", &[]),
+    ("kernels", &["architecture"]),
     ("model", &["architecture", "kernels", "data"]),
     ("operator", &["architecture", "kernels", "model", "linalg", "data", "run"]),
     ("optim", &["architecture", "stats"]),
