@@ -8,6 +8,12 @@ pub trait Observer {
     fn progress(&self, done: u64, total: u64, state: &str);
     /// A sentence the user should read.
     fn note(&self, text: &str);
+    /// A sentence for those who asked for more.
+    fn detail(&self, _text: &str) {}
+    /// A sentence on what the user did not expect.
+    fn warn(&self, text: &str) {
+        self.note(text);
+    }
     /// Whether the user asked to stop.
     fn stopped(&self) -> bool;
 

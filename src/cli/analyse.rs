@@ -3,13 +3,10 @@
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::flags::{Computing, Everywhere, Measuring};
-use super::measure::Work;
-use super::starts::Starts;
-use super::targets::{contradiction, targets};
 use super::terminal::Terminal;
 use super::{Outcome, verdict};
 use crate::base::error::{Error, Result};
-use crate::base::observer::Observer;
+use crate::measure::measure;
 use crate::report::{self, Report};
 use crate::snapshot::analysis::{Analysis, Options};
 
@@ -42,51 +39,12 @@ pub fn run(analysis: &dyn Analysis, matches: &ArgMatches, terminal: &Terminal) -
     let measuring = Measuring::from_arg_matches(matches).map_err(parse)?;
     let computing = Computing::from_arg_matches(matches).map_err(parse)?;
     let everywhere = Everywhere::from_arg_matches(matches).map_err(parse)?;
-    let options = options(analysis, matches);
-    let targets = targets(&measuring, terminal)?;
-    let doubt = contradiction(&targets, &measuring.out)?;
-    doubt.iter().for_each(|doubt| terminal.warn(doubt));
     let (format, allowed) = (measuring.format.clone(), measuring.allow_unconverged);
-    let mut work = Work {
-        analysis,
-        options,
-        measuring,
-        computing,
-        threads: everywhere.threads,
-        several: targets.len() > 1,
-        doubt,
-        before: None,
-        starts: None,
-    };
-    let (mut all, mut failed, mut stopped) = (Report::default(), 0, None);
-    for (i, target) in targets.iter().enumerate() {
-        if targets.len() > 1 {
-            terminal.steps(i as u64, targets.len() as u64);
-        }
-        match terminal.check().and_then(|()| work.measure(target, terminal)) {
-            Ok(report) => all.join(report),
-            Err(error @ Error::Interrupted) if i > failed => {
-                stopped = Some(error);
-                break;
-            }
-            // one checkpoint of several does not take the others down
-            Err(error) if targets.len() > 1 && !matches!(error, Error::Interrupted) => {
-                terminal.warn(&format!("{}: {error}", target.path.display()));
-                failed += 1;
-                if failed == targets.len() {
-                    return Err(error);
-                }
-            }
-            Err(error) => return Err(error),
-        }
-        terminal.heard_enough();
-    }
-    if stopped.is_none() {
-        work.starts.iter().for_each(Starts::remove);
-    }
-    print(&all, &format, terminal)?;
-    let outcome = verdict::outcome(analysis, &all.rows, failed, allowed, terminal);
-    stopped.map_or(Ok(outcome), Err)
+    let request = measuring.request(&computing, &everywhere)?;
+    let measured = measure(analysis, &options(analysis, matches), &request, terminal)?;
+    print(&measured.report, &format, terminal)?;
+    let outcome = verdict::outcome(analysis, &measured.report.rows, measured.failed, allowed, terminal);
+    if measured.stopped { Err(Error::Interrupted) } else { Ok(outcome) }
 }
 
 /// The values of the analysis's own flags.

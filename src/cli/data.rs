@@ -9,6 +9,7 @@ use super::datasets;
 use super::flags::{Everywhere, real, word};
 use super::terminal::Terminal;
 use crate::base::error::{Error, IoContext, Result};
+use crate::base::observer::Observer;
 use crate::base::takes::{Takes, nearest};
 use crate::data::{self, Tokenizer};
 

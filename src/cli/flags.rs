@@ -5,13 +5,17 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::steps::Steps;
+use super::datasets;
 use crate::base::device::Device;
+use crate::base::error::{self, Error};
+use crate::base::steps::Steps;
 use crate::base::takes::{Refusal, Takes};
 use crate::base::values::DType;
+use crate::measure::batches::{DEFAULT_BATCH_SIZE, Sequences, Tokens};
+use crate::measure::{self, Request, Source};
 
-/// Sequences an analysis measures on by default.
-pub const DEFAULT_BATCH_SIZE: usize = 8;
+/// Folder of runs when none is named.
+pub const RUNS: &str = "runs";
 
 /// Of every command.
 #[derive(Args, Debug, Clone)]
@@ -145,9 +149,44 @@ pub fn parse_bytes(text: &str) -> Result<u64, Refusal> {
 }
 
 impl Measuring {
-    /// The batch size, at least 1.
-    pub fn batch_size(&self) -> usize {
-        self.batch_size.unwrap_or(DEFAULT_BATCH_SIZE)
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where they name no checkpoint.
+    pub fn request(self, computing: &Computing, everywhere: &Everywhere) -> error::Result<Request> {
+        let runs = PathBuf::from(RUNS);
+        let source = match (self.ckpt, self.run) {
+            (Some(named), run) => Source::Checkpoint { named, run, runs },
+            (None, Some(named)) => Source::Run { named, steps: self.steps, runs },
+            (None, None) => {
+                return Err(Error::usage_hint(
+                    "nothing to measure was named",
+                    "use --ckpt PATH, --ckpt step_N, or --run runs/NAME",
+                ));
+            }
+        };
+        let tokens = self.batch.map_or_else(
+            || {
+                Tokens::Sequences(Sequences {
+                    data: self.data,
+                    datasets: datasets::places(),
+                    batch_size: self.batch_size.unwrap_or(DEFAULT_BATCH_SIZE),
+                    block_size: self.block_size,
+                    random: self.sampling == "random",
+                    count: self.repeat_batches,
+                })
+            },
+            Tokens::Saved,
+        );
+        let computing = measure::Computing {
+            seed: computing.seed,
+            dtype: computing.dtype,
+            device: computing.device,
+            micro_batch: self.micro_batch,
+            memory: self.memory,
+            threads: everywhere.threads,
+        };
+        Ok(Request { source, tokens, computing, out: self.out, resume: self.resume })
     }
 }
 

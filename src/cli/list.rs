@@ -4,15 +4,15 @@ use std::fmt::Write;
 
 use clap::Args;
 
+use super::Outcome;
 use super::flags::Everywhere;
 use super::terminal::Terminal;
-use super::{Outcome, meta};
 use crate::analyses::ANALYSES;
 use crate::base::device::Device;
 use crate::base::error::Result;
 use crate::base::simd;
 use crate::data::recipes;
-use crate::measure::training;
+use crate::measure::{metadata, training};
 use crate::report;
 use crate::snapshot::analysis::Quantity;
 
@@ -82,7 +82,7 @@ fn dictionary() -> String {
 
 fn section(text: &mut String, name: &str, about: &str, notes: &str, quantities: &[Quantity]) {
     let _ = writeln!(text, "\n## {name}\n{about}.\n");
-    let _ = writeln!(text, "Conventions: {}.\n", meta::one_line(notes));
+    let _ = writeln!(text, "Conventions: {}.\n", metadata::one_line(notes));
     text.push_str("| quantity | unit | meaning |\n|---|---|---|\n");
     for quantity in quantities {
         let unit = if quantity.unit.is_empty() { "1" } else { quantity.unit };

@@ -12,17 +12,11 @@ mod fault;
 mod flags;
 mod inspect;
 mod list;
-mod measure;
-mod meta;
 mod progress;
 mod refusal;
 mod report;
-mod resources;
 mod resume;
-mod starts;
-mod steps;
 mod survey;
-mod targets;
 mod terminal;
 mod track;
 mod train;
@@ -36,6 +30,7 @@ use clap::{Arg, ArgMatches, Command, FromArgMatches, Subcommand};
 use crate::analyses::ANALYSES;
 use crate::base::allocator;
 use crate::base::error::{Error, Result};
+use crate::base::resources;
 use terminal::Terminal;
 
 /// What a command ended with.
@@ -74,7 +69,8 @@ fn parse_and_run() -> ExitCode {
         Err(error) => return unparsed(&error, &command),
     };
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(2) };
-    if let Err(error) = resources::set_threads(matches) {
+    let threads = matches.try_get_one::<usize>("threads").ok().flatten().copied();
+    if let Err(error) = resources::set_threads(threads) {
         Terminal::new(matches).error(&error);
         return ExitCode::from(2);
     }

@@ -7,8 +7,7 @@ use clap::Args;
 
 use super::Outcome;
 use super::facts::facts;
-use super::flags::Everywhere;
-use super::targets::RUNS;
+use super::flags::{Everywhere, RUNS};
 use super::terminal::Terminal;
 use crate::base::error::{Error, Result};
 use crate::base::files;

@@ -1,6 +1,6 @@
 //! Everything that is said on stderr, and data on stdout.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,12 +30,8 @@ static STOPPED: AtomicBool = AtomicBool::new(false);
 pub struct Terminal {
     quiet: bool,
     verbose: bool,
-    /// Whether what computations note is worth saying.
-    notes: Cell<bool>,
     bar: RefCell<Option<ProgressBar>>,
     progress: RefCell<Option<Progress>>,
-    /// Of several checkpoints, how many are done: progress counts them, and a computation is its state.
-    steps: Cell<Option<(u64, u64)>>,
 }
 
 impl Terminal {
@@ -55,36 +51,9 @@ impl Terminal {
         Terminal {
             quiet: flag("quiet"),
             verbose: flag("verbose"),
-            notes: Cell::new(true),
             bar: RefCell::default(),
             progress: RefCell::default(),
-            steps: Cell::default(),
         }
-    }
-
-    /// Says that `done` of `total` checkpoints are measured; until [`finish`](Self::finish) progress counts them.
-    pub fn steps(&self, done: u64, total: u64) {
-        self.steps.set(Some((done, total)));
-        self.draw(done, total, "checkpoints");
-    }
-
-    fn draw(&self, done: u64, total: u64, state: &str) {
-        if self.quiet {
-            return;
-        }
-        let start = || {
-            if !io::stderr().is_terminal() {
-                return Progress::new(HEARTBEAT, || LOG_COLUMNS, |line| above(None, &format!("{line}\n")));
-            }
-            let bar = ProgressBar::new_spinner();
-            bar.set_style(
-                ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
-            self.bar.replace(Some(bar.clone()));
-            // one column stays free: some terminals wrap at the last
-            Progress::new(PATIENCE, || error_columns() - 1, move |line| bar.set_message(line))
-        };
-        self.progress.borrow_mut().get_or_insert_with(start).set(done, total, state.to_string());
     }
 
     /// A sentence on stderr, unless quiet.
@@ -92,18 +61,6 @@ impl Terminal {
         if !self.quiet {
             self.above_the_bar(&format!("{text}\n"));
         }
-    }
-
-    /// A sentence on stderr for those who asked for more.
-    pub fn detail(&self, text: &str) {
-        if self.verbose {
-            self.say(text);
-        }
-    }
-
-    /// From here on computations repeat themselves: their notes are for those who asked for more.
-    pub fn heard_enough(&self) {
-        self.notes.set(self.verbose);
     }
 
     /// A warning on stderr, unless quiet.
@@ -129,7 +86,6 @@ impl Terminal {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        self.steps.set(None);
     }
 
     /// Columns a table may have: the terminal's, or where stdout is none those of `COLUMNS`, or 80.
@@ -194,16 +150,36 @@ pub(super) fn paint(word: &str, color: AnsiColor, text: &str) -> String {
 
 impl Observer for Terminal {
     fn progress(&self, done: u64, total: u64, state: &str) {
-        match self.steps.get() {
-            None => self.draw(done, total, state),
-            Some((step, steps)) => self.draw(step, steps, &format!("{state} ({done}/{total})")),
+        if self.quiet {
+            return;
         }
+        let start = || {
+            if !io::stderr().is_terminal() {
+                return Progress::new(HEARTBEAT, || LOG_COLUMNS, |line| above(None, &format!("{line}\n")));
+            }
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(
+                ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            self.bar.replace(Some(bar.clone()));
+            // one column stays free: some terminals wrap at the last
+            Progress::new(PATIENCE, || error_columns() - 1, move |line| bar.set_message(line))
+        };
+        self.progress.borrow_mut().get_or_insert_with(start).set(done, total, state.to_string());
     }
 
     fn note(&self, text: &str) {
-        if self.notes.get() {
+        self.say(text);
+    }
+
+    fn detail(&self, text: &str) {
+        if self.verbose {
             self.say(text);
         }
+    }
+
+    fn warn(&self, text: &str) {
+        Terminal::warn(self, text);
     }
 
     fn stopped(&self) -> bool {

@@ -6,18 +6,18 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::flags::{DEFAULT_BATCH_SIZE, whole};
-use super::steps::Steps;
-use super::targets::TRAINING;
-use super::{meta, resources};
+use super::flags::whole;
 use crate::analyses::ANALYSES;
 use crate::analyses::hessian::OPERATORS;
 use crate::base::device::Device;
 use crate::base::error::{Error, Result};
+use crate::base::resources;
 use crate::base::settings::Settings;
+use crate::base::steps::Steps;
 use crate::base::takes::{Refusal, Takes, nearest, or};
 use crate::data::{Batch, Corpus, Split, sampling};
-use crate::measure::Tracking;
+use crate::measure::batches::{DEFAULT_BATCH_SIZE, TRAINING};
+use crate::measure::{Tracking, metadata};
 use crate::snapshot::analysis::{Analysis, Opening, Options};
 use crate::train::{Cadence, Tracked, TrainConfig};
 
@@ -113,10 +113,10 @@ pub fn trackings(config: &TrainConfig, corpus: &Corpus, device: Device) -> Resul
         analysis.wants(1, &options)?;
         let opening = Opening { config: &config.model, probe: &probe, settings: &settings };
         let memory = analysis.tracker(&opening, &options)?;
-        let mut meta = meta::tracking_metadata(analysis, &options, config, device);
+        let mut meta = metadata::of_tracking(analysis, &options, config, device);
         if let Some(memory) = &memory {
             let training = if corpus.has_validation() { "" } else { TRAINING };
-            meta::add_probe(&mut meta, &probe, &format!("{}{training}", config.data));
+            metadata::add_probe(&mut meta, &probe, &format!("{}{training}", config.data));
             let remarks = memory.remarks().into_iter();
             meta.extend(remarks.map(|(key, text)| (format!("warmlab.{key}"), text)));
         }

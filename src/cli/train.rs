@@ -7,18 +7,18 @@ use clap::{ArgMatches, Args};
 
 use super::Outcome;
 use super::datasets;
-use super::flags::{Computing, Everywhere, real, whole, word};
-use super::steps::Steps;
-use super::targets::RUNS;
+use super::flags::{Computing, Everywhere, RUNS, real, whole, word};
+use super::resume;
 use super::terminal::Terminal;
 use super::track::{self, Track};
-use super::{meta, resources, resume};
 use crate::architecture::{Activation, GptConfig};
 use crate::base::error::{Error, Result};
 use crate::base::observer::Observer;
+use crate::base::resources;
+use crate::base::steps::Steps;
 use crate::base::takes::Takes;
 use crate::data::Corpus;
-use crate::measure::Tracker;
+use crate::measure::{Tracker, metadata};
 use crate::optim::Hyperparameters;
 use crate::report::with_uncertainty;
 use crate::run;
@@ -181,7 +181,7 @@ impl Train {
         };
         let path = folder.path().to_path_buf();
         let reports = config.out.join(folder.name());
-        let training = meta::training_metadata(&config, self.computing.device);
+        let training = metadata::of_training(&config, self.computing.device);
         let mut trainer =
             Trainer::new(folder, config, corpus, self.computing.device, resources::default_memory())?;
         let from = trainer.step();

@@ -1,18 +1,31 @@
-//! Measurements of training steps: from what the loop tells of an update to reports.
+//! Measuring: from a source of steps, batches and an analysis to reports.
 //!
-//! Rows, those of the training loop itself too, are appended to a journal as they are made and compacted into Parquet
-//! at each checkpoint; a resumed run goes on behind its checkpoint and computes what was beyond it again, bit for bit.
+//! Checkpoints on disk are measured one after the other ([`measure`]): what is measured already is found, a search
+//! begins near what the one before found, and a checkpoint that is broken does not take the others down. The steps of a
+//! run in training are measured as they happen ([`Tracker`]): rows, those of the training loop itself too, are appended
+//! to a journal as they are made and compacted into Parquet at each checkpoint; a resumed run goes on behind its
+//! checkpoint and computes what was beyond it again, bit for bit.
+//!
+//! Nothing here knows a command line or a terminal: what is asked for is a [`Request`], and who hears of it an
+//! [`Observer`](crate::base::observer::Observer).
 
+pub mod batches;
 mod consistency;
 mod journal;
 mod line;
+pub mod metadata;
 pub mod repeat;
+mod request;
+mod several;
+mod starts;
 mod state;
+mod targets;
 mod tracker;
 pub mod training;
+mod work;
 
-pub use consistency::contradictions;
 pub use journal::RUN;
 pub use line::Line;
-pub use state::{read_vectors, write_vectors};
+pub use request::{Computing, Request, Source};
 pub use tracker::{Tracker, Tracking};
+pub use work::{Measured, measure};

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use crate::base::takes::{Refusal, Takes};
+use super::takes::{Refusal, Takes};
 
 /// A list of steps and of ranges of steps.
 #[derive(Debug, Clone, PartialEq, Eq)]

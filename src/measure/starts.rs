@@ -6,13 +6,30 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::{metadata, state};
 use crate::base::error::{IoContext, Result};
 use crate::base::files;
-use crate::measure;
 use crate::snapshot::Hints;
 
 /// What the numbers follow from beside the checkpoint.
 const JOB: [&str; 5] = ["schema_version", "options", "batch_sha256", "seed", "dtype"];
+
+/// The report of the checkpoint before: where searches may begin.
+pub struct Before {
+    /// Its step.
+    pub step: u64,
+    /// The name of its file.
+    pub stem: String,
+    /// What its searches found.
+    pub hints: Hints,
+}
+
+impl Before {
+    /// What a report says whose searches begin there.
+    pub fn says(&self) -> (String, String) {
+        metadata::start(self.step, &self.stem)
+    }
+}
 
 /// The starts of one analysis of one run.
 pub struct Starts {
@@ -36,7 +53,7 @@ impl Starts {
     /// # Errors
     /// Where the disk refuses.
     pub fn write(&self, hints: &Hints) -> Result<()> {
-        hints.step.map_or(Ok(()), |step| measure::write_vectors(&self.path(step), &hints.vectors))
+        hints.step.map_or(Ok(()), |step| state::write_vectors(&self.path(step), &hints.vectors))
     }
 
     /// What was found at a step whose report is there.
@@ -44,7 +61,7 @@ impl Starts {
     /// # Errors
     /// Where it is damaged.
     pub fn read(&self, step: u64) -> Result<Hints> {
-        let vectors = measure::read_vectors(&self.path(step))?;
+        let vectors = state::read_vectors(&self.path(step))?;
         Ok(vectors.map_or_else(Hints::default, |vectors| Hints { step: Some(step), vectors }))
     }
 

@@ -1,15 +1,13 @@
 //! Threads and memory of this process.
 
-use clap::ArgMatches;
+use super::error::{Error, Result};
 
-use crate::base::error::{Error, Result};
-
-/// Sets the number of threads of rayon, first of all: every kernel uses it, and LAPACK takes as many.
+/// Sets the number of threads of rayon, all processors where none is asked for, first of all: every kernel uses it,
+/// and LAPACK takes as many.
 ///
 /// # Errors
 /// [`Error::Usage`] where the system has not so many.
-pub fn set_threads(matches: &ArgMatches) -> Result<()> {
-    let asked = matches.try_get_one::<usize>("threads").ok().flatten().copied();
+pub fn set_threads(asked: Option<usize>) -> Result<()> {
     let threads = asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
