@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::journal;
+use super::spans;
 use crate::base::error::{IoContext, Result};
 use crate::train;
 
@@ -48,7 +48,7 @@ fn of_reports(folder: &Path, updates: u64) -> Result<Vec<String>> {
             continue;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let reports = journal::reports(&path)?;
+        let reports = spans::reports(&path)?;
         let twice = |pair: &&[(u64, u64, std::path::PathBuf)]| pair[1].0 <= pair[0].1;
         found.extend(
             reports

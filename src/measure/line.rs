@@ -1,11 +1,11 @@
 //! A line of .journal.jsonl: rows as JSON, without the names of their columns.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::metadata::Meta;
 use crate::base::row::{Row, Status};
 
 /// One update's rows, or, as update 0, what the reports of those that follow say of themselves.
@@ -18,7 +18,7 @@ pub struct Line<'a> {
     rows: Vec<Entry<'a>>,
     /// `warmlab.*` keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub meta: Option<BTreeMap<String, String>>,
+    pub meta: Option<Meta>,
 }
 
 /// A row: batch, step, quantity, scope, (layer, head, index, probe), parameter, value, uncertainty,
@@ -98,7 +98,7 @@ impl<'a> Line<'a> {
     }
 
     /// What stands first.
-    pub fn header(meta: &BTreeMap<String, String>) -> Self {
+    pub fn header(meta: &Meta) -> Self {
         Line { meta: Some(meta.clone()), ..Line::new(0, &[]) }
     }
 

@@ -17,6 +17,7 @@ pub mod metadata;
 pub mod repeat;
 mod request;
 mod several;
+mod spans;
 mod starts;
 mod state;
 mod targets;
@@ -24,8 +25,8 @@ mod tracker;
 pub mod training;
 mod work;
 
-pub use journal::RUN;
 pub use line::Line;
 pub use request::{Computing, Request, Source};
+pub use spans::RUN;
 pub use tracker::{Tracker, Tracking};
 pub use work::{Measured, measure};

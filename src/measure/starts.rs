@@ -2,11 +2,11 @@
 //! goes on to the same bits as if it had not been. The start a checkpoint leaves is on disk before its report is, and
 //! goes when the next report is there.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{metadata, state};
+use super::metadata::{self, Meta};
+use super::state;
 use crate::base::error::{IoContext, Result};
 use crate::base::files;
 use crate::snapshot::Hints;
@@ -38,7 +38,7 @@ pub struct Starts {
 
 impl Starts {
     /// Of the analysis with this metadata; `folder` is for what lies beside its reports.
-    pub fn new(folder: &Path, meta: &BTreeMap<String, String>) -> Self {
+    pub fn new(folder: &Path, meta: &Meta) -> Self {
         let values = JOB.map(|key| meta.get(&format!("warmlab.{key}")).map_or("", String::as_str));
         let job: String = files::sha256(values.map(str::as_bytes)).chars().take(8).collect();
         Starts { folder: folder.join(format!("starts-{job}")) }

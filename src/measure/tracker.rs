@@ -1,18 +1,15 @@
 //! The listener that runs analyses.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
+use super::metadata::Meta;
 use super::{state, training};
 use crate::base::error::Result;
 use crate::base::files::{self, Claim};
 use crate::snapshot::analysis::{Analysis, Options, StepTracker};
 use crate::snapshot::step::{Step, Wanted};
 use crate::train::{Cadence, Listener, Position, StepLine};
-
-/// `warmlab.*` keys.
-type Meta = BTreeMap<String, String>;
 
 /// An analysis, when it measures, and what its reports say of themselves.
 pub struct Tracking {
