@@ -22,20 +22,21 @@
 
 use crate::base::row::{Row, Status};
 use crate::base::values::DType;
-use crate::linalg::trace::Split;
+use crate::linalg::trace::Estimate;
 use crate::linalg::{Eigenpairs, Measure};
 use crate::stats::interval::{self, Jackknife};
 
 use super::extremes;
 
 /// (value, half-width) of a number of which a part is exact; `None` for fewer than two samples of the rest.
-pub fn whole(split: &Split) -> Option<(f64, f64)> {
-    interval::of_mean(&split.rest).map(|(mean, half_width)| (split.exact + mean, half_width))
+pub fn whole(estimate: &Estimate) -> Option<(f64, f64)> {
+    interval::of_mean(&estimate.samples).map(|(mean, half_width)| (estimate.exact + mean, half_width))
 }
 
 /// The same of a sum of squares.
-pub fn whole_square(split: &Split) -> Option<(f64, f64)> {
-    interval::of_positive_mean(&split.rest).map(|(mean, half_width)| (split.exact + mean, half_width))
+pub fn whole_square(estimate: &Estimate) -> Option<(f64, f64)> {
+    interval::of_positive_mean(&estimate.samples)
+        .map(|(mean, half_width)| (estimate.exact + mean, half_width))
 }
 
 /// What was found out about one matrix.
@@ -98,7 +99,7 @@ impl Known {
     }
 
     /// Adds ‖A‖_F² from estimates; `None` where these are too few for an error.
-    pub fn norm(&mut self, square: &Split) {
+    pub fn norm(&mut self, square: &Estimate) {
         self.frobenius_sq = whole_square(square).map(|(value, half_width)| (value, Some(half_width)));
     }
 

@@ -147,7 +147,7 @@ impl Job {
             }
         }
         let completeness = !options.is_on("no-completeness");
-        let request = Request { top, bottom: 0, tol, max_matvecs, completeness, block: 1, max_basis: 0 };
+        let request = Request { top, bottom: 0, tol, max_matvecs, completeness, max_basis: 0 };
         let job = Job { kinds, scopes, request, bottom, exact, density, trace, probes, depth };
         let nothing = |kind: &Kind| job.wanted(*kind) == 0;
         if !(exact || density || trace) && job.kinds.iter().any(nothing) {

@@ -34,7 +34,7 @@ use crate::base::observer::Observer;
 use crate::base::random::{self, Random};
 use crate::base::row::{Row, Status};
 use crate::base::vectors::Vectors;
-use crate::linalg::{self, Eigenpairs, LinearOperator, Measure, Request, dense};
+use crate::linalg::{self, Eigenpairs, LinearOperator, Measure, Request};
 use crate::operator::{self, Curvature, GaussNewton, Preconditioned, Preconditioner, Restricted, Scope};
 use crate::optim::Clip;
 use crate::optim::limits::{self, Limits};
@@ -175,12 +175,12 @@ impl Part<'_> {
         let solve = |masked: bool, request: &Request, hint: Option<Vectors>, of: &str| {
             self.with_matrix(curvature, masked, |matrix| -> Result<Eigenpairs> {
                 let found = if job.exact {
-                    dense::spectrum(matrix, request.bottom, request.tol, observer)?
+                    linalg::spectrum(matrix, request.bottom, request.tol, observer)?
                 } else {
                     let random = &mut self.random(snapshot, "");
                     linalg::eigsh(matrix, request, hint.as_ref(), random, observer)?
                 };
-                snapshot.remark(&format!("completeness.{of}"), found.completeness.describe());
+                snapshot.remark(&format!("completeness.{of}"), extremes::completeness(&found));
                 Ok(found)
             })
         };
@@ -194,7 +194,7 @@ impl Part<'_> {
             let mut found = solve(false, request, snapshot.hint(&name, n), &name)?;
             if !job.exact {
                 // the sum says enough to start near, and the vectors are not held beside the next search
-                snapshot.leave_hint(&name, found.take_hint());
+                snapshot.leave_hint(&name, found.take_warm_start());
             }
             rows.extend(extremes::list(&found, format!("{prefix}/lambda"), &found.top));
             rows.extend(extremes::list(&found, format!("{prefix}/lambda_min"), &found.bottom));

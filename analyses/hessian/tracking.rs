@@ -112,14 +112,14 @@ impl CurvatureTracker {
         if max_matvecs < 2 {
             return Err(Error::usage(format!("track-max-matvecs {max_matvecs} must be at least 2")));
         }
-        let (guards, probes): (usize, usize) = (options.get("track-guards")?, options.get("track-probes")?);
+        let (retained, probes): (usize, usize) = (options.get("track-guards")?, options.get("track-probes")?);
         if probes == 1 {
             return Err(Error::usage("track-probes 1 gives a norm without an error: use 0, or 2 or more"));
         }
-        let following = Following { tol, max_matvecs, guards, probes };
+        let following = Following { tol, max_matvecs, retained, probes };
         let followed: Vec<Matrix> = kinds.iter().map(|kind| Matrix::new(*kind, following)).collect();
         let kept = followed.iter().map(|matrix| 1 + usize::from(matrix.masked.is_some())).sum::<usize>()
-            * (guards + 1);
+            * (retained + 1);
         let tracker = CurvatureTracker {
             followed,
             following,
@@ -128,7 +128,7 @@ impl CurvatureTracker {
             config: opening.config.clone(),
             settings: opening.settings.clone(),
             // the search space and its products, and what is kept of every operator
-            basis: 2 * (max_matvecs + probes) + guards + kept,
+            basis: 2 * (max_matvecs + probes) + retained + kept,
         };
         tracker.plan(&tracker.probe)?;
         Ok(tracker)

@@ -69,11 +69,6 @@ impl<'a> Krylov<'a> {
         self.products.spent()
     }
 
-    /// The projected operator T = VᵀAV, (m, m).
-    pub fn projected(&self) -> &Array2<f64> {
-        &self.t
-    }
-
     /// Largest number of vectors the basis can have.
     fn room(&self) -> usize {
         self.products.n() - self.locked()
@@ -84,14 +79,24 @@ impl<'a> Krylov<'a> {
         self.m() == self.room()
     }
 
+    /// The vectors that wait to be multiplied, (p, n).
+    pub fn waiting(&self) -> Vectors {
+        self.basis.slice(self.m()..self.m() + self.pending())
+    }
+
     /// Multiplies the pending vectors and extends the decomposition by them.
     ///
     /// # Errors
     /// Where the product fails or is not finite.
     pub fn expand(&mut self) -> Result<()> {
+        let w = self.products.of(&self.waiting())?;
+        self.extend(w);
+        Ok(())
+    }
+
+    /// Extends the decomposition by the products `w` of the pending vectors.
+    pub fn extend(&mut self, mut w: Vectors) {
         let (m, p) = (self.m(), self.pending());
-        let pending = self.basis.slice(m..m + p);
-        let mut w = self.products.of(&pending)?;
         let mut size = panel::norms(&w);
         let mut c = self.subtract_known(&mut w); // (m + p, p)
         let before = panel::norms(&w);
@@ -113,7 +118,6 @@ impl<'a> Krylov<'a> {
         coupling.slice_mut(s![.., m..]).assign(&r);
         self.coupling = coupling;
         self.basis.append(&next);
-        Ok(())
     }
 
     /// Continues an invariant basis from p random vectors orthogonal to it, or as many as there are.
@@ -205,22 +209,12 @@ impl<'a> Krylov<'a> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use crate::base::random;
     use crate::base::values::DType;
     use crate::linalg::operator::{DenseOperator, LinearOperator};
-
-    /// A symmetric matrix with the given eigenvalues in a random orthonormal basis.
-    pub(crate) fn with_spectrum(spectrum: &[f64], seed: u64) -> DenseOperator {
-        let n = spectrum.len();
-        let random = &mut random::stream(seed, 0, "matrix");
-        let noise = probes::sphere(n, n, DType::F64, random).into_values().to_f64();
-        let noise = Array2::from_shape_vec((n, n), noise).expect("n by n");
-        let (_, q) = dense::eigh(&(&noise + &noise.t())).expect("decomposed");
-        let matrix = (&q * &Array1::from(spectrum.to_vec())).dot(&q.t());
-        DenseOperator { matrix: (&matrix + &matrix.t()) * 0.5 }
-    }
+    use crate::linalg::prescribed::with_spectrum;
 
     fn start(p: usize, n: usize, seed: u64) -> Vectors {
         probes::sphere(p, n, DType::F64, &mut random::stream(seed, 0, "start"))
@@ -312,7 +306,7 @@ pub(crate) mod tests {
             let error = (power[[0, 0]] - x0.dot(&x)).abs() / x0.dot(&x);
             assert_eq!(error < 1e-12, k < 2 * m, "moment {k}: {error}");
             x = operator.matrix.dot(&x);
-            power = power.dot(krylov.projected());
+            power = power.dot(&krylov.t);
         }
     }
 }

@@ -48,10 +48,7 @@ impl<'a> Products<'a> {
         if y.values().all_finite() {
             return Ok(y);
         }
-        Err(Error::NonFinite {
-            what: "a product with the operator".into(),
-            hint: Some("look for overflowing activations, or compute with --dtype f64".into()),
-        })
+        Err(Error::NonFinite { what: "a product with the operator".into(), hint: None })
     }
 
     /// How many.

@@ -153,8 +153,8 @@ mod tests {
     use super::*;
     use crate::base::observer::Silent;
     use crate::base::random;
-    use crate::linalg::krylov::tests::with_spectrum;
     use crate::linalg::operator::DenseOperator;
+    use crate::linalg::prescribed::with_spectrum;
 
     fn measures(operator: &dyn LinearOperator, count: usize, depth: usize) -> Vec<Measure> {
         let random = &mut random::stream(5, 0, "quadrature");

@@ -118,7 +118,7 @@ impl Curvature {
         Ok(moments)
     }
 
-    fn product(&self, x: &Vectors, product: impl Fn(&Primal, &Gpt, &Vectors) -> Vectors) -> Vectors {
+    fn product(&self, x: &Vectors, product: impl Fn(&Primal, &Gpt, &Vectors) -> Vectors) -> Result<Vectors> {
         let mut out = None;
         for (i, piece) in self.micro.iter().enumerate() {
             let part = match &self.kept {
@@ -127,7 +127,14 @@ impl Curvature {
             };
             Vectors::accumulate(&mut out, part);
         }
-        out.expect("a batch has a sequence")
+        let out: Vectors = out.expect("a batch has a sequence");
+        if !out.values().all_finite() {
+            return Err(Error::NonFinite {
+                what: "a product with the operator".into(),
+                hint: Some("look for overflowing activations, or compute with --dtype f64".into()),
+            });
+        }
+        Ok(out)
     }
 }
 
@@ -142,7 +149,7 @@ impl LinearOperator for Hessian<'_> {
         self.0.gpt.dtype()
     }
     fn apply(&self, x: &Vectors) -> Result<Vectors> {
-        Ok(self.0.product(x, Primal::hessian_product))
+        self.0.product(x, Primal::hessian_product)
     }
 }
 
@@ -157,6 +164,6 @@ impl LinearOperator for GaussNewton<'_> {
         self.0.gpt.dtype()
     }
     fn apply(&self, x: &Vectors) -> Result<Vectors> {
-        Ok(self.0.product(x, Primal::gauss_newton_product))
+        self.0.product(x, Primal::gauss_newton_product)
     }
 }

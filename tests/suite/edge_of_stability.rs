@@ -17,15 +17,8 @@ const CURVATURES: [f64; 7] = [100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1];
 fn adam_settles_where_preconditioned_sharpness_meets_the_threshold() {
     let hyper = Hyperparameters { beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.0 };
     let operator = DenseOperator { matrix: Array2::from_diag(&ndarray::arr1(&CURVATURES)) };
-    let request = Request {
-        top: 1,
-        bottom: 0,
-        tol: 1e-10,
-        max_matvecs: 40,
-        completeness: true,
-        block: 1,
-        max_basis: 8,
-    };
+    let request =
+        Request { top: 1, bottom: 0, tol: 1e-10, max_matvecs: 40, completeness: true, max_basis: 8 };
     // scaling every gradient by c changes nothing of Adam's path, and c·P⁻¹H is what its updates meet
     for (lr, clip) in [(1e-3, 1.0), (1e-2, 1.0), (1e-2, 0.3), (1e-2, 0.01)] {
         let n = CURVATURES.len();

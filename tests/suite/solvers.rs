@@ -6,7 +6,9 @@ use warmlab::base::observer::Silent;
 use warmlab::base::random::stream;
 use warmlab::base::values::{DType, Values};
 use warmlab::base::vectors::Vectors;
-use warmlab::linalg::{Follower, Following, LinearOperator, Request, dense, eigsh, quadrature, trace};
+use warmlab::linalg::{
+    Follower, Following, LinearOperator, Request, dense, eigsh, quadrature, spectrum, trace,
+};
 
 /// A matrix in memory with products in either precision.
 struct Matrix {
@@ -49,43 +51,40 @@ fn matrices() -> Vec<(&'static str, Array2<f64>)> {
 }
 
 fn request(top: usize, bottom: usize) -> Request {
-    Request { top, bottom, tol: 1e-3, max_matvecs: 200, completeness: true, block: 1, max_basis: 100 }
+    Request { top, bottom, tol: 1e-3, max_matvecs: 200, completeness: true, max_basis: 100 }
 }
 
 /// Every number of every solver, those with the unit of the matrix first, of its square second.
 fn everything(operator: &Matrix) -> Result<(Vec<f64>, Vec<f64>, Vec<usize>)> {
     let random = || stream(3, 0, "solvers");
     let (mut values, mut squares, mut counts) = (vec![], vec![], vec![]);
-    for block in [1, 2] {
-        let request = Request { block, ..request(3, 2) };
-        let found = eigsh(operator, &request, None, &mut random(), &Silent)?;
-        values.extend(found.top.iter().chain(&found.bottom).flat_map(|pair| [pair.value, pair.residual]));
-        counts.extend([found.matvecs, usize::from(found.settled())]);
-        let warm = eigsh(operator, &request, Some(&found.hint()), &mut random(), &Silent)?;
-        values.extend(warm.top.iter().map(|pair| pair.value));
-        counts.push(warm.matvecs);
-    }
-    let mut follower = Follower::new(Following { tol: 1e-2, max_matvecs: 40, guards: 3, probes: 2 });
+    let found = eigsh(operator, &request(3, 2), None, &mut random(), &Silent)?;
+    values.extend(found.top.iter().chain(&found.bottom).flat_map(|pair| [pair.value, pair.residual]));
+    counts.extend([found.matvecs, usize::from(found.settled())]);
+    let warm = eigsh(operator, &request(3, 2), Some(&found.warm_start()), &mut random(), &Silent)?;
+    values.extend(warm.top.iter().map(|pair| pair.value));
+    counts.push(warm.matvecs);
+    let mut follower = Follower::new(Following { tol: 1e-2, max_matvecs: 40, retained: 3, probes: 2 });
     for t in 0..12 {
         let found = follower.step(operator, &mut stream(3, t, "follow"))?;
         values.extend([found.value, found.residual]);
         squares.push(found.frobenius_sq.exact);
-        squares.extend(found.frobenius_sq.rest);
+        squares.extend(found.frobenius_sq.samples);
         counts.push(found.matvecs);
     }
     let (measures, matvecs) = quadrature(operator, 3, 6, 2, &mut random(), &Silent)?;
     values.extend(measures.iter().flat_map(|measure| measure.nodes.clone()));
     counts.push(matvecs);
     let found = trace::traces(operator, 4, 3, &[0..operator.n()], &mut random(), &Silent)?;
-    for split in [&found.trace, &found.blocks[0]] {
-        values.push(split.exact);
-        values.extend(&split.rest);
+    for estimate in [&found.trace, &found.blocks[0]] {
+        values.push(estimate.exact);
+        values.extend(&estimate.samples);
     }
     squares.push(found.frobenius_sq.exact);
-    squares.extend(found.frobenius_sq.rest);
+    squares.extend(found.frobenius_sq.samples);
     squares.extend(found.diagonals);
     counts.push(found.matvecs);
-    let whole = dense::spectrum(operator, 2, 1e-3, &Silent)?;
+    let whole = spectrum(operator, 2, 1e-3, &Silent)?;
     values.extend(whole.top.iter().map(|pair| pair.value));
     Ok((values, squares, counts))
 }
@@ -126,9 +125,9 @@ fn small_and_degenerate_matrices_have_their_eigenvalues() {
         let truth: Vec<f64> = dense::eigh(&matrix).unwrap().0.iter().rev().copied().collect();
         let n = truth.len();
         for (top, bottom) in [(1, 0), (0, 1), (3, 2), (300, 1)] {
-            for (dtype, block) in [(DType::F64, 1), (DType::F64, 3), (DType::F32, 1)] {
+            for dtype in [DType::F64, DType::F32] {
                 let operator = Matrix { matrix: matrix.clone(), scale: 1.0, dtype };
-                let request = Request { block, ..request(top, bottom) };
+                let request = request(top, bottom);
                 let random = &mut stream(5, 0, "solvers");
                 let found = eigsh(&operator, &request, None, random, &Silent).unwrap();
                 assert!(found.settled(), "{name} {top} {bottom}: {found:?}");
@@ -190,7 +189,7 @@ fn products_that_are_not_finite_are_errors_wherever_they_occur() {
                 };
                 let random = || stream(3, 0, "solvers");
                 let request = Request { tol: 1e-12, ..request(3, 1) };
-                let following = Following { tol: 1e-12, max_matvecs: 40, guards: 3, probes: 2 };
+                let following = Following { tol: 1e-12, max_matvecs: 40, retained: 3, probes: 2 };
                 let answers = [
                     eigsh(&broken(), &request, None, &mut random(), &Silent).err(),
                     Follower::new(following).step(&broken(), &mut random()).err(),

@@ -155,7 +155,7 @@ fn spectrum(kind: u64, n: usize, random: &mut Random) -> Vec<f64> {
 struct Case {
     operator: Reflected,
     request: Request,
-    hint: Option<Vectors>,
+    warm_start: Option<Vectors>,
     /// The spectrum, descending.
     truth: Vec<f64>,
 }
@@ -196,19 +196,18 @@ fn case(seed: u64) -> Case {
         // orthogonalisation takes their square
         .min(if is_of_a_million(seed) { 150 } else { 1000 }),
         completeness: true,
-        block: [1, 1, 1, 2, 3][random.random_range(0..5)],
         max_basis: if small && random.random_bool(0.3) { 16.max(top.min(n) + bottom + 5) } else { 301 },
     };
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&i, &j| operator.diagonal[j].total_cmp(&operator.diagonal[i]));
-    let hint = match random.random_range(0..6) {
+    let warm_start = match random.random_range(0..6) {
         // as a step of a run leaves it to the next, or what has nothing to do with it
         0 => Some(operator.near(&order[..top.min(3).min(n)], 0.1, random)),
         1 => Some(operator.near(&[order[n / 2]], 0.0, random)),
         _ => None,
     };
     let truth = order.iter().map(|&i| operator.diagonal[i]).collect();
-    Case { operator, request, hint, truth }
+    Case { operator, request, warm_start, truth }
 }
 
 /// What became of the lists.
@@ -289,10 +288,10 @@ fn mirrored(pairs: &[Ritz]) -> Vec<Ritz> {
 
 fn check(seed: u64) -> Tally {
     let mut tally = Tally::default();
-    let Case { operator, request, hint, truth } = case(seed);
+    let Case { operator, request, warm_start, truth } = case(seed);
     let started = Instant::now();
     let random = &mut stream(seed, 1, "spectra");
-    let found = eigsh(&operator, &request, hint.as_ref(), random, &Silent)
+    let found = eigsh(&operator, &request, warm_start.as_ref(), random, &Silent)
         .unwrap_or_else(|e| panic!("seed {seed}: {e} {request:?} n = {}", truth.len()));
     let n = truth.len();
     tally.slowest = (started.elapsed().as_secs_f64(), seed);
@@ -320,7 +319,7 @@ fn check(seed: u64) -> Tally {
     }
     tally.lists += 1;
     let gamma = match found.completeness {
-        Completeness::Seen { products, gamma, .. } => {
+        Completeness::Checked { products, gamma, .. } => {
             let asked = completeness::least(n).min(n - found.vectors.k());
             assert!(gamma == 0.0 || products >= asked, "{seed}: {products} of {asked}");
             gamma
@@ -401,12 +400,13 @@ fn the_second_copy_is_not_skipped_in_a_million() {
                 tol: 1e-3,
                 max_matvecs: 300,
                 completeness: true,
-                block: 1,
                 max_basis: 120,
             };
             let random = &mut stream(seed, 0, "million");
             let found = eigsh(&operator, &request, None, random, &Silent).unwrap();
-            let Completeness::Seen { products, gamma, .. } = found.completeness else { panic!("{found:?}") };
+            let Completeness::Checked { products, gamma, .. } = found.completeness else {
+                panic!("{found:?}")
+            };
             assert!(products >= 21 && gamma < 0.09, "{products} {gamma}");
             let right = found.top.iter().all(|pair| (pair.value - 12.0).abs() <= pair.residual + 1e-3);
             assert!(found.top.iter().all(|pair| pair.converged));

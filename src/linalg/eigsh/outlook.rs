@@ -56,7 +56,7 @@ impl Outlook {
         };
         Some(format!(
             "this search is not going to settle within {} products: after {spent} of them {open} of {wanted} pairs are \
-             open and {rate} (raise --tol or --max-matvecs, or ask for fewer eigenvalues: --bottom 0)",
+             open and {rate} (raise the tolerance, allow more products, or ask for fewer eigenvalues)",
             self.allowed
         ))
     }

@@ -1,4 +1,6 @@
-//! Approximate eigenpairs, and the Rayleigh-Ritz step that makes them as good as their span allows.
+//! The residual of an eigenvalue, ‖A v − θ v‖, from one fresh product: some eigenvalue lies within it of θ.
+//!
+//! Approximate pairs are made as good as their span allows first, by Rayleigh-Ritz.
 
 use ndarray::{Array2, Axis};
 
@@ -9,7 +11,7 @@ use crate::base::observer::Observer;
 use crate::base::vectors::Vectors;
 
 /// Pairs, values descending.
-pub struct Found {
+pub struct RitzPairs {
     /// Rayleigh quotients.
     pub values: Vec<f64>,
     /// ‖A v − θ v‖: recomputed where verified, an estimate of the search elsewhere.
@@ -20,15 +22,15 @@ pub struct Found {
     pub vectors: Vectors,
 }
 
-impl Found {
+impl RitzPairs {
     /// How many.
     pub fn k(&self) -> usize {
         self.values.len()
     }
 
     /// The pairs at these places, in this order.
-    pub fn select(&self, places: &[usize]) -> Found {
-        Found {
+    pub fn select(&self, places: &[usize]) -> RitzPairs {
+        RitzPairs {
             values: places.iter().map(|&i| self.values[i]).collect(),
             residuals: places.iter().map(|&i| self.residuals[i]).collect(),
             verified: places.iter().map(|&i| self.verified[i]).collect(),
@@ -37,7 +39,7 @@ impl Found {
     }
 
     /// The first `top` and the last `bottom`.
-    pub fn ends(&self, top: usize, bottom: usize) -> Found {
+    pub fn ends(&self, top: usize, bottom: usize) -> RitzPairs {
         self.select(&(0..top).chain(self.k() - bottom..self.k()).collect::<Vec<_>>())
     }
 
@@ -45,22 +47,16 @@ impl Found {
     ///
     /// # Errors
     /// As [`rayleigh_ritz`].
-    pub fn verify(
-        self,
-        places: &[usize],
-        products: &Products,
-        block: usize,
-        observer: &dyn Observer,
-    ) -> Result<Found> {
+    pub fn verify(self, places: &[usize], products: &Products, observer: &dyn Observer) -> Result<RitzPairs> {
         if places.is_empty() {
             return Ok(self);
         }
         if places.len() == self.k() {
-            return rayleigh_ritz(self.vectors, products, block, observer);
+            return rayleigh_ritz(self.vectors, products, observer);
         }
         let others: Vec<usize> = (0..self.k()).filter(|i| !places.contains(i)).collect();
         let others = self.select(&others);
-        let mut all = rayleigh_ritz(self.vectors.select(places), products, block, observer)?;
+        let mut all = rayleigh_ritz(self.vectors.select(places), products, observer)?;
         all.values.extend(others.values);
         all.residuals.extend(others.residuals);
         all.verified.extend(others.verified);
@@ -78,14 +74,13 @@ impl Found {
 pub fn rayleigh_ritz(
     mut vectors: Vectors,
     products: &Products,
-    block: usize,
     observer: &dyn Observer,
-) -> Result<Found> {
+) -> Result<RitzPairs> {
     let k = vectors.k();
     let mut images = Vectors::with_capacity(k, vectors.n(), vectors.dtype());
-    for start in (0..k).step_by(block.max(1)) {
+    for i in 0..k {
         observer.check()?;
-        images.append(&products.of(&vectors.slice(start..k.min(start + block.max(1))))?);
+        images.append(&products.of(&vectors.slice(i..i + 1))?);
     }
     // make the small problem exact, though the vectors are not quite orthonormal
     let (g, q) = dense::eigh(&panel::gram(&vectors, &vectors))?;
@@ -99,5 +94,5 @@ pub fn rayleigh_ritz(
     panel::rotate(&mut images, s.view());
     panel::subtract(&mut images, &vectors, &Array2::from_diag(&values));
     let residuals = panel::norms(&images);
-    Ok(Found { values: values.to_vec(), residuals, verified: vec![true; k], vectors })
+    Ok(RitzPairs { values: values.to_vec(), residuals, verified: vec![true; k], vectors })
 }

@@ -3,14 +3,15 @@
 //! **Method.** The search space V starts with the last step's vector and grows by one product at a time:
 //! Rayleigh-Ritz on V gives (θ, x), its residual r = A x − θ x comes from the saved products W = A V, and r is the
 //! next direction. That is Lanczos with full reorthogonalisation, which may be given other directions too. Beside
-//! the wanted pair the leading Ritz vectors are kept as `guards`. (Dividing the residual by θ − A~, A~ what the guards
-//! know of A, as Davidson would, saved no products on training runs.)
+//! the wanted pair the leading Ritz vectors are retained. (Dividing the residual by θ − A~, A~ what these know of A, as
+//! Davidson would, saved no products on training runs.)
 //!
 //! **Error.** ‖A x − θ x‖ from the products with the matrix of this step: some eigenvalue lies within it. That it
 //! is the largest is checked at the first step and every [`CHECK`] steps by products from a random start, as many as
 //! [`completeness`] asks for or the step's products allow: 99 times in 100 they see one beyond the γ that
-//! [`Following::describe_check`] states. One that overtakes from nowhere may go unnoticed until then; a leading guard is
-//! multiplied every [`REFRESH`] steps, and at every step when its value was within a tenth of the wanted one.
+//! [`Following::describe_check`] states. One that overtakes from nowhere may go unnoticed until then; the leading vector
+//! beside the wanted one is multiplied every [`REFRESH`] steps, and at every step when its value was within a tenth of
+//! the wanted value.
 //!
 //! **Norm.** ‖A‖_F² is Σ‖A v‖² over the space, whose products are there, and E‖A z‖² of random signs z without
 //! their part in the space: two products a step where plain Hutchinson, in which the largest eigenvalue is most of the
@@ -21,73 +22,29 @@
 //! **References.** Parlett 1998, The Symmetric Eigenvalue Problem, chapters 11-13; Davidson 1975; Meyer, Musco, Musco
 //! and Woodruff 2021, Hutch++, arXiv 2010.09649 (the split of the norm).
 
+mod following;
+mod retained;
+mod space;
+
+pub use following::{CHECK, Followed, Following};
+
+use following::REFINE;
+use space::{Space, Top};
+
 use super::operator::{LinearOperator, Products};
 use super::orthonormal::ROUNDING;
-use super::space::{Space, Top};
-use super::trace::Split;
-use super::{completeness, guards, orthonormal, panel, probes};
+use super::trace::Estimate;
+use super::{completeness, orthonormal, panel, probes};
 use crate::base::error::Result;
 use crate::base::random::Random;
 use crate::base::vectors::Vectors;
 
-/// Steps between checks from a random start.
-pub const CHECK: u64 = 10;
-/// Steps between products with the leading guard.
+/// Steps between products with the leading vector beside the wanted one.
 pub const REFRESH: u64 = 5;
-/// Products that a check leaves for the pair to converge with.
-const REFINE: usize = 8;
-
-/// How well, and at what cost.
-#[derive(Debug, Clone, Copy)]
-pub struct Following {
-    /// The pair is converged when its residual is at most `tol`·|θ| (or at the rounding level).
-    pub tol: f64,
-    /// Products to spend per step.
-    pub max_matvecs: usize,
-    /// Ritz vectors to keep beside the wanted one.
-    pub guards: usize,
-    /// Random vectors for the norm; 0 leaves it out.
-    pub probes: usize,
-}
-
-impl Following {
-    /// Products a check spends at the least, of a matrix with n rows.
-    pub fn check_matvecs(&self, n: usize) -> usize {
-        completeness::least(n).min(self.max_matvecs.saturating_sub(1 + REFINE).max(1)).min(n)
-    }
-
-    /// What the checks may miss, in words.
-    pub fn describe_check(&self, n: usize) -> String {
-        let products = self.check_matvecs(n);
-        format!(
-            "every {CHECK} steps at least {products} products from a random start look for a larger eigenvalue; one with \
-             gamma = (missed - reported)/(reported - lambda_min) above {:.4} is seen with 99% probability then, and may \
-             go unnoticed in between",
-            completeness::gamma(n, products)
-        )
-    }
-}
 
 /// A random direction.
 fn draw(products: &Products, random: &mut Random) -> Vectors {
     probes::sphere(1, products.n(), products.dtype(), random)
-}
-
-/// The largest eigenpair at one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Followed {
-    /// θ.
-    pub value: f64,
-    /// ‖A x − θ x‖ for the unit vector x.
-    pub residual: f64,
-    /// Whether the residual met the tolerance.
-    pub converged: bool,
-    /// |⟨x, last x⟩|; `None` at the first step.
-    pub overlap: Option<f64>,
-    /// Products spent on it.
-    pub matvecs: usize,
-    /// ‖A‖_F², from as many products more as there are probes.
-    pub frobenius_sq: Split,
 }
 
 /// Follows the largest eigenpair.
@@ -153,7 +110,7 @@ impl Follower {
         });
         let matvecs = space.m();
         let frobenius_sq = self.norm(&space, random)?;
-        self.kept = Some(guards::next(space, &top, self.kept.as_ref(), self.following.guards)?);
+        self.kept = Some(retained::next(space, &top, self.kept.as_ref(), self.following.retained)?);
         self.steps += 1;
         let Top { value, residual, .. } = top;
         Ok(Followed { value, residual, converged, overlap, matvecs, frobenius_sq })
@@ -183,16 +140,16 @@ impl Follower {
         Ok(())
     }
 
-    fn norm(&self, space: &Space, random: &mut Random) -> Result<Split> {
+    fn norm(&self, space: &Space, random: &mut Random) -> Result<Estimate> {
         let exact = panel::norms(&space.w).iter().map(|x| x * x).sum();
         let (products, room) = (space.products(), space.products().n() - space.m());
         if self.following.probes == 0 || room == 0 {
-            return Ok(Split { exact, rest: vec![] });
+            return Ok(Estimate { exact, samples: vec![] });
         }
         let mut z = probes::rademacher(self.following.probes, products.n(), products.dtype(), random);
         orthonormal::remove(&mut z, &space.v);
-        let rest = panel::norms(&products.of(&z)?).iter().map(|x| x * x).collect();
-        Ok(Split { exact, rest })
+        let samples = panel::norms(&products.of(&z)?).iter().map(|x| x * x).collect();
+        Ok(Estimate { exact, samples })
     }
 
     fn refreshes(&self, values: &[f64]) -> bool {
@@ -208,10 +165,10 @@ mod tests {
     use crate::base::random;
     use crate::base::values::DType;
     use crate::linalg::dense;
-    use crate::linalg::krylov::tests::with_spectrum;
     use crate::linalg::operator::DenseOperator;
+    use crate::linalg::prescribed::with_spectrum;
 
-    const FOLLOWING: Following = Following { tol: 1e-2, max_matvecs: 40, guards: 8, probes: 2 };
+    const FOLLOWING: Following = Following { tol: 1e-2, max_matvecs: 40, retained: 8, probes: 2 };
 
     /// Turns the matrix by a small angle in random planes.
     fn turn(a: &Array2<f64>, angle: f64, seed: u64) -> Array2<f64> {
@@ -282,7 +239,7 @@ mod tests {
         for t in 0..400 {
             let random = &mut random::stream(7, t, "follow");
             let found = follower.step(&operator, random).expect("followed").frobenius_sq;
-            samples.extend(found.rest.iter().map(|rest| found.exact + rest));
+            samples.extend(found.samples.iter().map(|rest| found.exact + rest));
         }
         let (mean, error) = crate::stats::mean_and_error(&samples).expect("many");
         assert!((mean - truth).abs() < 4.0 * error, "{mean} ± {error}, {truth}");

@@ -2,10 +2,10 @@
 
 use ndarray::{Array2, s};
 
-use super::operator::Products;
-use super::{dense, orthonormal, panel};
 use crate::base::error::Result;
 use crate::base::vectors::Vectors;
+use crate::linalg::operator::Products;
+use crate::linalg::{dense, orthonormal, panel};
 
 /// The largest Ritz pair of a space.
 pub struct Top {

@@ -1,15 +1,15 @@
-//! Ritz vectors kept beside a followed one, so that an eigenvalue that overtakes is known already.
+//! Ritz vectors retained beside a followed one, so that an eigenvalue that overtakes is known already.
 //!
-//! They come from Rayleigh-Ritz on the search space of this step and the old guards together, in which only the block
-//! between old guards is what it was at the last step.
+//! They come from Rayleigh-Ritz on the search space of this step and the old ones together, in which only the block
+//! between old ones is what it was at the last step.
 
 use ndarray::{Array1, Array2, Axis, s};
 
-use super::orthonormal::remove;
 use super::space::{Space, Top};
-use super::{dense, panel};
 use crate::base::error::Result;
 use crate::base::vectors::Vectors;
+use crate::linalg::orthonormal::remove;
+use crate::linalg::{dense, panel};
 
 /// What the next step starts from: the wanted vector, and beside it the `count` leading Ritz vectors of the space
 /// joined with what was `kept` at the last step; and their Ritz values.
@@ -59,18 +59,18 @@ pub fn next(
     Ok((basis, values))
 }
 
-/// The old guards' parts outside the space, orthonormal.
+/// The old vectors' parts outside the space, orthonormal.
 fn outside(kept: &Vectors, basis: &Vectors) -> Vectors {
     let mut old = Vectors::zeros(0, basis.n(), basis.dtype());
     for i in 1..kept.k() {
-        let mut guard = kept.slice(i..i + 1);
+        let mut vector = kept.slice(i..i + 1);
         for _ in 0..2 {
-            remove(&mut guard, basis);
-            remove(&mut guard, &old);
+            remove(&mut vector, basis);
+            remove(&mut vector, &old);
         }
         // what is nearly inside is known better from this step's products
-        if panel::normalise(&mut guard).is_some_and(|left| left > 0.3) {
-            old.append(&guard);
+        if panel::normalise(&mut vector).is_some_and(|left| left > 0.3) {
+            old.append(&vector);
         }
     }
     old

@@ -15,39 +15,39 @@
 //! References: Hutchinson 1990; Meyer, Musco, Musco and Woodruff 2021, Hutch++, arXiv 2010.09649 (the split in an exact
 //! and an estimated part); Chen and Hallman 2022, Krylov-Aware Stochastic Trace Estimation, arXiv 2205.01736 (the basis).
 
+mod basis;
+
 use std::ops::Range;
 
-use ndarray::{Array2, Axis, s};
+use basis::{Basis, project};
+use ndarray::Array2;
 
 use super::operator::{LinearOperator, Products};
-use super::{dense, panel, probes};
+use super::{panel, probes};
 use crate::base::error::Result;
 use crate::base::observer::Observer;
 use crate::base::random::Random;
 use crate::base::values::Values;
 use crate::base::vectors::Vectors;
 
-/// Blocks that make up the basis: a power of the matrix each, which is enough to find what stands out.
-const BLOCKS: usize = 5;
-
-/// A number of which a part is exact.
+/// An estimate of which a part is exact.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Split {
+pub struct Estimate {
     /// On the vectors that were chosen.
     pub exact: f64,
-    /// One sample of the rest per probe.
-    pub rest: Vec<f64>,
+    /// One sample per probe of what is left.
+    pub samples: Vec<f64>,
 }
 
 /// What basis and probes say of a matrix.
 #[derive(Debug, Clone)]
 pub struct Traces {
     /// tr A.
-    pub trace: Split,
+    pub trace: Estimate,
     /// ‖A‖_F².
-    pub frobenius_sq: Split,
+    pub frobenius_sq: Estimate,
     /// Per range Σ A_ii over its coordinates.
-    pub blocks: Vec<Split>,
+    pub blocks: Vec<Estimate>,
     /// d·d′ of the probes' estimates of diag A.
     pub diagonals: Array2<f64>,
     /// Products spent.
@@ -85,9 +85,9 @@ pub fn traces(
     let basis = Basis::new(operator, wanted, apply, random)?;
     let q = &basis.q;
     let mut traces = Traces {
-        trace: Split { exact: basis.t.diag().sum(), rest: vec![] },
-        frobenius_sq: Split { exact: basis.norm_sq, rest: vec![] },
-        blocks: vec![Split::default(); ranges.len()],
+        trace: Estimate { exact: basis.t.diag().sum(), samples: vec![] },
+        frobenius_sq: Estimate { exact: basis.norm_sq, samples: vec![] },
+        blocks: vec![Estimate::default(); ranges.len()],
         diagonals: Array2::zeros((0, 0)),
         matvecs: 0,
     };
@@ -98,7 +98,7 @@ pub fn traces(
     if whole {
         traces.matvecs = products.spent();
         // nothing is left but rounding
-        let none = |split: &mut Split| split.rest = vec![0.0; wanted.max(2)];
+        let none = |estimate: &mut Estimate| estimate.samples = vec![0.0; wanted.max(2)];
         none(&mut traces.trace);
         none(&mut traces.frobenius_sq);
         traces.blocks.iter_mut().for_each(none);
@@ -117,13 +117,13 @@ pub fn traces(
         project(&mut outside, q);
         let mut y = apply(&outside, q.k() + start)?;
         drop(outside);
-        traces.frobenius_sq.rest.extend(panel::norms(&y).iter().map(|norm| norm * norm));
+        traces.frobenius_sq.samples.extend(panel::norms(&y).iter().map(|norm| norm * norm));
         project(&mut y, q);
         for i in 0..z.k() {
             let rest: Vec<f64> = z.row(i).iter().zip(y.row(i)).map(|(z, y)| z * y).collect();
-            traces.trace.rest.push(rest.iter().sum());
+            traces.trace.samples.push(rest.iter().sum());
             for (range, block) in ranges.iter().zip(&mut traces.blocks) {
-                block.rest.push(rest[range.clone()].iter().sum());
+                block.samples.push(rest[range.clone()].iter().sum());
             }
             let estimate = rest.iter().zip(&basis.diagonal).map(|(rest, exact)| rest + exact).collect();
             diagonals.append(&Vectors::new(Values::F64(estimate).cast(operator.dtype()), n));
@@ -134,110 +134,14 @@ pub fn traces(
     Ok(traces)
 }
 
-/// x − QQᵀx.
-fn project(x: &mut Vectors, q: &Vectors) {
-    let inside = panel::gram(q, x);
-    panel::subtract(x, q, &inside);
-}
-
-/// An orthonormal basis Q and what A does on it.
-struct Basis {
-    /// (k, n).
-    q: Vectors,
-    /// QᵀAQ.
-    t: Array2<f64>,
-    /// ‖A Q‖_F².
-    norm_sq: f64,
-    /// The diagonal of A − (I − QQᵀ) A (I − QQᵀ).
-    diagonal: Vec<f64>,
-}
-
-impl Basis {
-    /// The block Krylov basis of `wanted` vectors, fewer where the matrix has no more to give.
-    fn new(
-        operator: &dyn LinearOperator,
-        wanted: usize,
-        apply: impl Fn(&Vectors, usize) -> Result<Vectors>,
-        random: &mut Random,
-    ) -> Result<Self> {
-        let n = operator.n();
-        let size = wanted.div_ceil(BLOCKS).max(1);
-        let mut q = Vectors::with_capacity(wanted, n, operator.dtype());
-        let mut t = Array2::<f64>::zeros((wanted, wanted));
-        let (mut norm_sq, mut diagonal) = (0.0, vec![0.0; n]);
-        let mut block = probes::sphere(size.min(wanted), n, operator.dtype(), random);
-        while q.k() < wanted {
-            block.truncate(wanted - q.k());
-            let x = beyond(block, &q)?;
-            if x.k() == 0 {
-                break;
-            }
-            let (done, here) = (q.k(), x.k());
-            let w = apply(&x, done)?;
-            norm_sq += panel::norms(&w).iter().map(|norm| norm * norm).sum::<f64>();
-            add_products(&mut diagonal, 2.0, &x, &w);
-            q.append(&x);
-            let c = panel::gram(&q, &w);
-            t.slice_mut(s![..done + here, done..done + here]).assign(&c);
-            t.slice_mut(s![done..done + here, ..done + here]).assign(&c.t());
-            block = w;
-        }
-        let k = q.k();
-        let t = t.slice(s![..k, ..k]).to_owned();
-        for start in (0..k).step_by(size) {
-            let end = k.min(start + size);
-            let turned = panel::combine(&q, t.slice(s![.., start..end]));
-            add_products(&mut diagonal, -1.0, &q.slice(start..end), &turned);
-        }
-        Ok(Basis { q, t, norm_sq, diagonal })
-    }
-}
-
-/// sum += factor · Σ_j x_j∘w_j.
-fn add_products(sum: &mut [f64], factor: f64, x: &Vectors, w: &Vectors) {
-    for j in 0..x.k() {
-        sum.iter_mut().zip(x.row(j).iter().zip(w.row(j))).for_each(|(sum, (x, w))| *sum += factor * x * w);
-    }
-}
-
-/// An orthonormal basis of what `x` adds to the span of the orthonormal `q`. Directions are compared with the vectors
-/// they are from, so that the size of the matrix does not matter.
-fn beyond(mut x: Vectors, q: &Vectors) -> Result<Vectors> {
-    let floor = 100.0 * x.dtype().epsilon();
-    for _ in 0..2 {
-        x = normalised(x, 0.0);
-        project(&mut x, q);
-        x = normalised(x, floor);
-        if x.k() == 0 {
-            return Ok(x);
-        }
-        let (values, vectors) = dense::eigh(&panel::gram(&x, &x))?;
-        let largest = values.iter().fold(0.0f64, |m, v| m.max(*v));
-        let keep: Vec<usize> = (0..values.len()).filter(|&i| values[i] > floor * largest).collect();
-        let scale: ndarray::Array1<f64> = keep.iter().map(|&i| 1.0 / values[i].sqrt()).collect();
-        panel::rotate(&mut x, (vectors.select(Axis(1), &keep) * &scale).view());
-    }
-    Ok(x)
-}
-
-/// The vectors longer than `floor`, of length 1.
-fn normalised(mut x: Vectors, floor: f64) -> Vectors {
-    let norms = panel::norms(&x);
-    let keep: Vec<usize> = (0..x.k()).filter(|&i| norms[i] > floor).collect();
-    let mut s = Array2::zeros((x.k(), keep.len()));
-    keep.iter().enumerate().for_each(|(to, &from)| s[[from, to]] = 1.0 / norms[from]);
-    panel::rotate(&mut x, s.view());
-    x
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::observer::Silent;
     use crate::base::random;
     use crate::base::values::DType;
-    use crate::linalg::krylov::tests::with_spectrum;
     use crate::linalg::operator::DenseOperator;
+    use crate::linalg::prescribed::with_spectrum;
     use crate::stats::interval;
 
     /// A dense matrix that computes in f32.
@@ -259,9 +163,9 @@ mod tests {
         }
     }
 
-    fn whole(split: &Split) -> (f64, f64) {
-        let (mean, half_width) = interval::of_mean(&split.rest).expect("several");
-        (split.exact + mean, half_width)
+    fn whole(estimate: &Estimate) -> (f64, f64) {
+        let (mean, half_width) = interval::of_mean(&estimate.samples).expect("several");
+        (estimate.exact + mean, half_width)
     }
 
     fn estimate(operator: &dyn LinearOperator, count: usize, ranges: &[Range<usize>], seed: u64) -> Traces {
@@ -302,8 +206,8 @@ mod tests {
     fn blocks_add_up_to_the_trace_and_a_diagonal_matrix_has_no_error() {
         let operator = with_spectrum(&spectrum(), 4);
         let found = estimate(&operator, 4, &[0..50, 50..120], 1);
-        let sums = |i: usize| found.blocks.iter().map(|block| block.rest[i]).sum::<f64>();
-        assert!((0..8).all(|i| (sums(i) - found.trace.rest[i]).abs() < 1e-12));
+        let sums = |i: usize| found.blocks.iter().map(|block| block.samples[i]).sum::<f64>();
+        assert!((0..8).all(|i| (sums(i) - found.trace.samples[i]).abs() < 1e-12));
         let exact: f64 = found.blocks.iter().map(|block| block.exact).sum();
         assert!((exact - found.trace.exact).abs() < 1e-9);
 
@@ -337,7 +241,7 @@ mod tests {
     fn what_the_basis_holds_whole_is_exact_and_scale_does_not_matter() {
         let small = with_spectrum(&[3.0, -1.0, 2.0], 7);
         let found = estimate(&small, 20, &[0..1, 1..3], 3);
-        assert!((found.trace.exact - 4.0).abs() < 1e-12 && found.trace.rest.iter().all(|r| *r == 0.0));
+        assert!((found.trace.exact - 4.0).abs() < 1e-12 && found.trace.samples.iter().all(|r| *r == 0.0));
         assert!((found.frobenius_sq.exact - 14.0).abs() < 1e-12);
         let diagonal = small.matrix.diag();
         assert!((found.blocks[0].exact - diagonal[0]).abs() < 1e-12);

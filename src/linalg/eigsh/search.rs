@@ -2,11 +2,11 @@
 
 use ndarray::{Array2, Axis};
 
-use super::krylov::Krylov;
 use super::outlook::Outlook;
 use crate::base::error::Result;
 use crate::base::observer::Observer;
 use crate::base::random::Random;
+use crate::linalg::krylov::Krylov;
 
 /// What is sought.
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +92,8 @@ pub struct Small {
 }
 
 /// The largest absolute value of a list.
-pub fn size(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |size, v| size.max(v.abs()))
+pub fn size<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
+    values.into_iter().fold(0.0, |size: f64, v| size.max(v.abs()))
 }
 
 /// Grows `krylov` until the pairs sought look converged or its products are spent. Says so, once, where the rate at
