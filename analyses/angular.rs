@@ -20,6 +20,7 @@
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
+use crate::base::figure::{Column, Figure, Lines, Series, Style, Subject};
 use crate::base::observer::Observer;
 use crate::base::row::{Row, Status};
 use crate::base::takes::Takes;
@@ -90,6 +91,19 @@ const OPTIONS: &[OptionSpec] = &[
     },
 ];
 
+/// How the angle is shown.
+const FIGURES: &[Figure] = &[Figure {
+    subject: Subject::Update,
+    title: "Angle of the update",
+    about: "Angle between the weights before and after the last update.",
+    values: "angle, radians",
+    series: &[Series::new("update/angle", "update", Style::Points)],
+    log: true,
+    command: "warmlab angular --run RUN",
+}];
+
+const COLUMNS: &[Column] = &[Column::new(Subject::Update, "angle", "update/angle").with(Lines::Every)];
+
 impl Analysis for Angular {
     fn name(&self) -> &'static str {
         "angular"
@@ -109,6 +123,14 @@ impl Analysis for Angular {
 
     fn options(&self) -> &'static [OptionSpec] {
         OPTIONS
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        FIGURES
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
     }
 
     fn notes(&self) -> &'static str {

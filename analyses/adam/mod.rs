@@ -23,6 +23,7 @@ mod quantities;
 mod resample;
 
 use crate::base::error::{Error, Result};
+use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::row::{Row, Status};
 use crate::base::takes::Takes;
@@ -83,6 +84,14 @@ impl Analysis for Adam {
 
     fn options(&self) -> &'static [OptionSpec] {
         OPTIONS
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        quantities::FIGURES
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        quantities::COLUMNS
     }
 
     fn notes(&self) -> &'static str {

@@ -1,5 +1,6 @@
-//! What the analysis of Adam's state reports.
+//! What the analysis of Adam's state reports, and how it is shown.
 
+use crate::base::figure::{Column, Figure, Lines, Series, Style, Subject};
 use crate::snapshot::analysis::Quantity;
 
 /// All of them.
@@ -65,3 +66,19 @@ pub const QUANTITIES: &[Quantity] = &[
         about: "cosine of u and the gradient in it; 1 is straight down the gradient",
     },
 ];
+
+/// How they are drawn.
+pub const FIGURES: &[Figure] = &[Figure {
+    subject: Subject::Update,
+    title: "Update RMS",
+    about: "Root mean square of Adam's update in units of the learning rate: 1 at the first step, about 0.2 \
+                where gradients are noise.",
+    values: "update RMS over learning rate",
+    series: &[Series::new("adam/update_rms", "update", Style::Points)],
+    log: true,
+    command: "warmlab adam --run RUN",
+}];
+
+/// What the table has of them.
+pub const COLUMNS: &[Column] =
+    &[Column::new(Subject::Update, "update RMS", "adam/update_rms").with(Lines::Every)];

@@ -19,10 +19,12 @@
 //! 2309.14322 (attention logits and the output log-normaliser); Takase et al. 2023, arXiv 2312.16903 (residual
 //! stream against layer outputs).
 
+mod figures;
 mod qk;
 mod rows;
 
 use crate::base::error::{Error, Result};
+use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::row::Row;
 use crate::base::takes::Takes;
@@ -153,6 +155,14 @@ impl Analysis for Attention {
 
     fn options(&self) -> &'static [OptionSpec] {
         OPTIONS
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        figures::FIGURES
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        figures::COLUMNS
     }
 
     fn notes(&self) -> &'static str {

@@ -23,6 +23,7 @@ pub mod condition;
 mod declaration;
 mod density;
 mod extremes;
+mod figures;
 mod job;
 mod traces;
 mod tracking;
@@ -30,6 +31,7 @@ mod tracking;
 pub use declaration::OPERATORS;
 
 use crate::base::error::Result;
+use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::random::{self, Random};
 use crate::base::row::{Row, Status};
@@ -67,6 +69,14 @@ impl Analysis for Hessian {
 
     fn options(&self) -> &'static [OptionSpec] {
         OPTIONS
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        figures::FIGURES
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        figures::COLUMNS
     }
 
     fn notes(&self) -> &'static str {

@@ -22,11 +22,13 @@
 //! **References.** McCandlish et al. 2018, arXiv 1812.06162 (both noise scales); Gray et al. 2024, arXiv 2411.00999
 //! (layer norms tell the total); Kosson, Messmer and Jaggi 2024, arXiv 2410.23922 (φ and warmup).
 
+mod figures;
 mod rows;
 mod samples;
 
 use crate::architecture::GptConfig;
 use crate::base::error::{Error, Result};
+use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::row::Row;
 use crate::base::takes::Takes;
@@ -123,6 +125,14 @@ impl Analysis for Snr {
 
     fn options(&self) -> &'static [OptionSpec] {
         OPTIONS
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        figures::FIGURES
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        figures::COLUMNS
     }
 
     fn notes(&self) -> &'static str {

@@ -3,6 +3,7 @@
 pub mod allocator;
 pub mod device;
 pub mod error;
+pub mod figure;
 pub mod files;
 pub mod guard;
 pub mod observer;

@@ -9,11 +9,12 @@ use super::Outcome;
 use super::facts::facts;
 use super::flags::{Everywhere, RUNS};
 use super::terminal::Terminal;
+use crate::analyses::ANALYSES;
 use crate::base::error::{Error, Result};
 use crate::base::files;
 use crate::base::row::Row;
 use crate::measure::training;
-use crate::report::{self, Answers, Choices, Column, Page, Sources};
+use crate::report::{self, Answers, Choices, Layout, Page, Sources};
 use crate::run;
 use crate::train::StepLog;
 
@@ -36,34 +37,8 @@ pub struct Report {
     everywhere: Everywhere,
 }
 
-/// Columns of the table, as far as they were measured.
-const COLUMNS: &[Column] = &[
-    Column { header: "train loss", quantity: "train/loss" },
-    Column { header: "validation loss", quantity: "train/val_loss" },
-    Column { header: "learning rate", quantity: "train/lr" },
-    Column { header: "gradient norm", quantity: "train/grad_norm" },
-    Column { header: "update RMS", quantity: "adam/update_rms" },
-    Column { header: "angle", quantity: "update/angle" },
-    Column { header: "λ1", quantity: "hessian/lambda" },
-    Column { header: "preconditioned λ1", quantity: "preconditioned/lambda" },
-    Column { header: "masked λ1", quantity: "preconditioned/lambda_masked" },
-    Column { header: "clip factor", quantity: "sharpness/clip_factor" },
-    Column { header: "threshold_t", quantity: "sharpness/threshold_t" },
-    Column { header: "margin", quantity: "sharpness/margin" },
-    Column { header: "φ", quantity: "snr/phi" },
-    Column { header: "mean entropy", quantity: "attention/entropy" },
-    Column { header: "max logit", quantity: "attention/max_logit" },
-];
-
 /// The metadata of a report.
 type Meta = BTreeMap<String, String>;
-
-/// The steps of the table are those at which one of these was measured; of the second list only where none of
-/// the first was, because the second may be known at every step.
-const MEASURED: [&[&str]; 2] = [
-    &["hessian/lambda", "preconditioned/lambda"],
-    &["snr/phi", "attention/entropy", "adam/update_rms", "update/angle"],
-];
 
 impl Report {
     /// Prints the table and writes the page.
@@ -88,19 +63,14 @@ impl Report {
             rows.extend(trained);
             all_facts.push(facts(run, &name, &metas));
         }
-        let known = |list: &&[&str]| rows.iter().any(|row| list.contains(&&*row.quantity));
-        let measured = MEASURED.into_iter().find(known).unwrap_or_default();
-        terminal.data(&report::aligned(&rows, COLUMNS, measured, terminal.columns()))?;
+        let analyses = ANALYSES.iter().map(|analysis| (analysis.figures(), analysis.columns()));
+        let layout = Layout::of(std::iter::once((training::FIGURES, training::COLUMNS)).chain(analyses));
+        let lines = layout.lines(&rows);
+        terminal.data(&report::aligned(&rows, &layout.columns, &lines, terminal.columns()))?;
         let names: Vec<&str> = all_facts.iter().map(|facts| &*facts.run).collect();
         let path = self.html.clone().unwrap_or_else(|| page_of(&names));
-        let page = Page {
-            rows: &rows,
-            sources: &sources,
-            choices: &choices,
-            facts: &all_facts,
-            columns: COLUMNS,
-            measured,
-        };
+        let page =
+            Page { rows: &rows, sources: &sources, choices: &choices, facts: &all_facts, layout: &layout };
         files::write_bytes(&path, page.html().as_bytes())?;
         terminal.say(&format!("the page: {}", path.display()));
         Ok(Outcome::Done)

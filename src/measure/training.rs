@@ -3,6 +3,7 @@
 //! The loss, the gradient and the rate of update t are of the weights before it: rows of step t−1. What was validated
 //! after it, and the tokens seen by then, are rows of step t.
 
+use crate::base::figure::{Column, Figure, Series, Style, Subject};
 use crate::base::row::{Origin, Row};
 use crate::snapshot::analysis::Quantity;
 use crate::train::StepLine;
@@ -42,6 +43,49 @@ pub const QUANTITIES: &[Quantity] = &[
         unit: "nats",
         about: "mean cross-entropy on the validation sequences",
     },
+];
+
+/// How they are drawn.
+pub const FIGURES: &[Figure] = &[
+    Figure {
+        subject: Subject::Training,
+        title: "Loss",
+        about: "Mean cross-entropy. Training loss is of the next update's batch, at the weights it starts from; \
+                validation loss is of the same sequences each time.",
+        values: "loss, nats",
+        series: &[
+            Series::new("train/loss", "training batch", Style::Line),
+            Series::new("train/val_loss", "validation", Style::Points),
+        ],
+        log: false,
+        command: "warmlab train",
+    },
+    Figure {
+        subject: Subject::Training,
+        title: "Learning rate",
+        about: "The rate of the next update.",
+        values: "learning rate",
+        series: &[Series::new("train/lr", "learning rate", Style::Line)],
+        log: false,
+        command: "warmlab train",
+    },
+    Figure {
+        subject: Subject::Training,
+        title: "Gradient norm",
+        about: "Euclidean norm of the next update's gradient before clipping.",
+        values: "gradient norm, nats",
+        series: &[Series::new("train/grad_norm", "training batch", Style::Line)],
+        log: true,
+        command: "warmlab train",
+    },
+];
+
+/// Their columns in the table of runs side by side.
+pub const COLUMNS: &[Column] = &[
+    Column::new(Subject::Training, "train loss", "train/loss"),
+    Column::new(Subject::Training, "validation loss", "train/val_loss"),
+    Column::new(Subject::Training, "learning rate", "train/lr"),
+    Column::new(Subject::Training, "gradient norm", "train/grad_norm"),
 ];
 
 /// How to read them, for the metadata.

@@ -7,16 +7,8 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use super::digits;
 use super::fit::{self, elide};
 use super::select::{is_whole, runs};
+use crate::base::figure::Column;
 use crate::base::row::{Row, Status};
-
-/// A column of the aligned table: the first row of this quantity for the whole model.
-#[derive(Debug, Clone, Copy)]
-pub struct Column {
-    /// What stands above it.
-    pub header: &'static str,
-    /// The quantity's slash name.
-    pub quantity: &'static str,
-}
 
 /// One line per step and run, runs in the order of their first row; only steps at which one of the
 /// `measured` quantities is known. A column nobody has values for is left out. Digits are those known; a
@@ -107,6 +99,7 @@ fn value(row: Option<&Row>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::figure::Subject;
     use crate::base::row::Origin;
 
     #[test]
@@ -121,9 +114,9 @@ mod tests {
             row("cold", 7, "train/loss", 2.0),
         ];
         let columns = [
-            Column { header: "λ1", quantity: "hessian/lambda" },
-            Column { header: "loss", quantity: "train/loss" },
-            Column { header: "angle", quantity: "update/angle" },
+            Column::new(Subject::Update, "λ1", "hessian/lambda"),
+            Column::new(Subject::Update, "loss", "train/loss"),
+            Column::new(Subject::Update, "angle", "update/angle"),
         ];
         let text = aligned(&rows, &columns, &["hessian/lambda"], 80);
         let words: Vec<Vec<&str>> = text.lines().map(|l| l.split_whitespace().collect()).collect();
@@ -138,7 +131,7 @@ mod tests {
         let names = ["a/a", "b/b", "c/c", "d/d", "e/e"];
         let origin = Origin::new("a-run-with-a-name", "adam", "0a1b2c3d", 3);
         let rows: Vec<Row> = names.iter().map(|name| Row::new(*name, 1.0).stamp(&origin)).collect();
-        let columns = names.map(|quantity| Column { header: "a header of its own", quantity });
+        let columns = names.map(|quantity| Column::new(Subject::Update, "a header of its own", quantity));
         for width in [50, 80, 120] {
             let text = aligned(&rows, &columns, &["a/a"], width);
             assert!(text.lines().all(|line| fit::width(line) <= width), "{width}: {text}");

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::folder::Source;
-use super::page::Choices;
 use crate::base::row::{Row, Status};
 
 /// Digits of a checkpoint's hash that tell two of one step apart.
@@ -21,6 +20,9 @@ const DIGITS: usize = 8;
 const ROUNDING: f64 = 1e-6;
 /// Batches drawn anew at every update.
 const TRAINING: &str = "training batches";
+
+/// Which of several answers is shown of a quantity of a run, in words: (run, quantity) to a phrase.
+pub type Choices = BTreeMap<(Arc<str>, Arc<str>), String>;
 
 /// The rows that are shown.
 #[derive(Debug, Clone, Default)]

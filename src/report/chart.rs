@@ -1,4 +1,4 @@
-//! One panel of the page: points over steps as an SVG.
+//! One figure of the page: points over steps as an SVG.
 //!
 //! Steps are spaced like ln(1 + step), because what matters happens in the first ones and step 0 exists. Colours
 //! are CSS classes of the page, so that one drawing serves light and dark. A point that is not settled is hollow. Each
@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use super::digits;
+use crate::base::figure::Style;
 
 /// A measured point.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,18 +22,8 @@ pub struct Point {
     pub settled: bool,
 }
 
-/// How a line is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// Points, joined.
-    Points,
-    /// Diamonds, joined by dots, for a second answer to the same question.
-    Diamonds,
-    /// A line without points, for what is known at every step.
-    Line,
-    /// A dashed line, for a limit.
-    Limit,
-}
+/// Colours the page has.
+pub const COLORS: usize = 6;
 
 /// Points of one run.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,28 +1,18 @@
-//! Runs on one page: what was measured and found, panels that share the axis of steps, and the aligned table, in one
+//! Runs on one page: what was measured and found, figures that share the axis of steps, and the aligned table, in one
 //! HTML file that needs nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::sync::Arc;
 
-use super::aligned::{Column, grid};
-use super::chart::escape;
+use super::aligned::grid;
+use super::answers::Choices;
+use super::chart::{COLORS, escape};
 use super::findings::findings;
 use super::header::{self, Facts};
+use super::layout::Layout;
 use super::look::{HEAD, STYLE};
-use super::panels::PANELS;
-use super::section::{Shared, section};
+use super::section::{Shared, Sources, section};
 use super::select::runs;
 use crate::base::row::Row;
-
-/// The files that hold a quantity of a run: (run, quantity) to paths.
-pub type Sources = BTreeMap<(Arc<str>, Arc<str>), BTreeSet<String>>;
-
-/// Which of several answers is shown of a quantity of a run, in words: (run, quantity) to a phrase.
-pub type Choices = BTreeMap<(Arc<str>, Arc<str>), String>;
-
-/// Colours the page has.
-pub const COLORS: usize = 6;
 
 /// Columns of numbers beside each other on paper.
 const TOGETHER: usize = 6;
@@ -37,10 +27,8 @@ pub struct Page<'a> {
     pub choices: &'a Choices,
     /// What else is known of the runs.
     pub facts: &'a [Facts],
-    /// Columns of the table.
-    pub columns: &'a [Column],
-    /// The table's steps are those at which one of these quantities is known.
-    pub measured: &'a [&'a str],
+    /// Its figures, and the columns of its table.
+    pub layout: &'a Layout,
 }
 
 impl Page<'_> {
@@ -61,14 +49,16 @@ impl Page<'_> {
              eigenvalue. A hollow point, or a question mark in the table, is not settled: unconverged, or the data cannot \
              tell. Steps are spaced by the logarithm of 1 + step.</p>\n",
         );
-        let shown = |row: &&Row| PANELS.iter().any(|p| p.series.iter().any(|s| s.quantity == &*row.quantity));
+        let figures = &self.layout.figures;
+        let shown =
+            |row: &&Row| figures.iter().any(|f| f.series.iter().any(|s| s.quantity == &*row.quantity));
         let steps = self.rows.iter().filter(shown).map(|r| r.step);
         let steps = (steps.clone().min().unwrap_or(0), steps.max().unwrap_or(0));
         let shared =
             Shared { rows: self.rows, runs: &runs, sources: self.sources, choices: self.choices, steps };
         let mut missing = String::new();
-        for panel in PANELS {
-            match section(&shared, panel) {
+        for figure in figures {
+            match section(&shared, figure) {
                 Ok(text) => body += &text,
                 Err(command) => missing += &format!("<li>{command}.</li>\n"),
             }
@@ -83,7 +73,7 @@ impl Page<'_> {
 
     /// The aligned table in parts that fit a page of paper, each with its steps and runs.
     fn tables(&self, body: &mut String) {
-        let (header, lines) = grid(self.rows, self.columns, self.measured);
+        let (header, lines) = grid(self.rows, &self.layout.columns, &self.layout.lines(self.rows));
         let numbers: Vec<usize> = (2..header.len()).collect();
         for part in numbers.chunks(TOGETHER) {
             let row = |cells: &[String], tag: &str| {
@@ -101,10 +91,19 @@ impl Page<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analyses::ANALYSES;
+    use crate::base::figure::{Column, Lines, Subject};
     use crate::base::row::{Origin, Status};
+    use crate::measure::training;
 
     fn row(run: &str, step: u64, quantity: &'static str, value: f64) -> Row {
         Row::new(quantity, value).stamp(&Origin::new(run, "adam", "0a1b2c3d", step))
+    }
+
+    /// The figures of everything there is.
+    fn layout() -> Layout {
+        let analyses = ANALYSES.iter().map(|analysis| (analysis.figures(), analysis.columns()));
+        Layout::of(std::iter::once((training::FIGURES, training::COLUMNS)).chain(analyses))
     }
 
     fn page(rows: &[Row], sources: &Sources) -> String {
@@ -117,17 +116,18 @@ mod tests {
             ("φ", "snr/phi"),
             ("RMS", "adam/update_rms"),
         ];
-        let columns = columns.map(|(header, quantity)| Column { header, quantity });
+        let columns = columns.map(|(header, quantity)| Column::new(Subject::Curvature, header, quantity));
         let facts = [Facts { run: "warm".into(), facts: vec![("data", "moby & dick".into())] }];
-        let measured = ["preconditioned/lambda"];
+        let mut layout = layout();
+        layout.columns = columns.to_vec();
+        layout.columns[1].lines = Lines::Chosen;
         let choice = "several answers at 2 steps, which differ in batch (a, b); shown: batch b";
         let choices = Choices::from([(("warm".into(), "preconditioned/lambda".into()), choice.into())]);
-        Page { rows, sources, choices: &choices, facts: &facts, columns: &columns, measured: &measured }
-            .html()
+        Page { rows, sources, choices: &choices, facts: &facts, layout: &layout }.html()
     }
 
     #[test]
-    fn every_measured_quantity_has_its_panel_its_source_and_escaped_names() {
+    fn every_measured_quantity_has_its_figure_its_source_and_escaped_names() {
         let evil = "<script>&\"";
         let mut rows = vec![
             row(evil, 1, "preconditioned/lambda", 9.5).index(1).uncertainty(0.5).status(Status::Unconverged),
@@ -159,11 +159,21 @@ mod tests {
         let html = page(&rows, &sources);
         assert!(!html.contains("<script") && html.contains("&lt;script&gt;&amp;&quot;"));
         let measured = ["Preconditioned", "Update RMS", "Angle", "Signal", "Attention entropy"];
-        for panel in PANELS {
-            let here = measured.iter().any(|start| panel.title.starts_with(start));
-            assert_eq!(html.contains(&format!("<h2>{}</h2>", escape(panel.title))), here, "{}", panel.title);
+        for figure in layout().figures {
+            let here = measured.iter().any(|start| figure.title.starts_with(start));
+            assert_eq!(
+                html.contains(&format!("<h2>{}</h2>", escape(figure.title))),
+                here,
+                "{}",
+                figure.title
+            );
             // the axis of values says what they are
-            assert_eq!(html.contains(&format!(">{}</text>", escape(panel.values))), here, "{}", panel.title);
+            assert_eq!(
+                html.contains(&format!(">{}</text>", escape(figure.values))),
+                here,
+                "{}",
+                figure.title
+            );
         }
         for text in [
             "<li>Loss: <code>warmlab train</code> measures it.</li>",

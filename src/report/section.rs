@@ -1,16 +1,19 @@
-//! A panel on the page: its heading, its key, its drawings, and where the numbers come from.
+//! A figure on the page: its heading, its key, its drawings, and where the numbers come from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::chart::{Chart, Line, Point, Size, Style, escape, svg};
-use super::page::{COLORS, Choices, Sources};
-use super::panels::{Panel, Pick, Series};
+use super::answers::Choices;
+use super::chart::{COLORS, Chart, Line, Point, Size, escape, svg};
 use super::select::{lowest_head, whole};
+use crate::base::figure::{Figure, Pick, Series, Style};
 use crate::base::row::Row;
 
-/// What every panel of a page shares.
+/// The files that hold a quantity of a run: (run, quantity) to paths.
+pub type Sources = BTreeMap<(Arc<str>, Arc<str>), BTreeSet<String>>;
+
+/// What every figure of a page shares.
 pub struct Shared<'a> {
     pub rows: &'a [Row],
     pub runs: &'a [Arc<str>],
@@ -20,8 +23,8 @@ pub struct Shared<'a> {
     pub steps: (u64, u64),
 }
 
-/// The panel, or what would fill it.
-pub fn section(shared: &Shared, panel: &Panel) -> Result<String, String> {
+/// The figure, or what would fill it.
+pub fn section(shared: &Shared, figure: &Figure) -> Result<String, String> {
     let mut lines = Vec::new();
     let mut drawn: Vec<&Series> = Vec::new();
     let mut from: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -30,7 +33,7 @@ pub fn section(shared: &Shared, panel: &Panel) -> Result<String, String> {
     let mut dropped = 0;
     for (i, run) in shared.runs.iter().enumerate() {
         let before = lines.len();
-        for series in panel.series {
+        for series in figure.series {
             let points = points(shared.rows, run, series);
             if points.is_empty() {
                 continue;
@@ -38,7 +41,7 @@ pub fn section(shared: &Shared, panel: &Panel) -> Result<String, String> {
             if !drawn.iter().any(|other| other.label == series.label) {
                 drawn.push(series);
             }
-            dropped += points.iter().filter(|p| panel.log && p.value <= 0.0).count();
+            dropped += points.iter().filter(|p| figure.log && p.value <= 0.0).count();
             let key = (run.clone(), Arc::from(series.quantity));
             let files = shared.sources.get(&key).into_iter().flatten().cloned();
             from.entry(series.quantity).or_default().extend(files);
@@ -50,20 +53,21 @@ pub fn section(shared: &Shared, panel: &Panel) -> Result<String, String> {
             without.push(run);
         }
     }
-    let command =
-        |run: &str| format!("<code>{}</code>", escape(&panel.command.replace("RUN", &format!("runs/{run}"))));
+    let command = |run: &str| {
+        format!("<code>{}</code>", escape(&figure.command.replace("RUN", &format!("runs/{run}"))))
+    };
     let chart = Chart {
-        title: panel.title,
-        values: panel.values,
+        title: figure.title,
+        values: figure.values,
         lines: &lines,
         steps: shared.steps,
-        log: panel.log,
+        log: figure.log,
     };
     let Some((wide, narrow)) = svg(&chart, Size::Wide).zip(svg(&chart, Size::Narrow)) else {
         let first = shared.runs.first().map_or("", |run| run);
-        return Err(format!("{}: {} measures it", escape(panel.title), command(first)));
+        return Err(format!("{}: {} measures it", escape(figure.title), command(first)));
     };
-    let mut text = format!("<section>\n<h2>{}</h2>\n<p>{}</p>\n", escape(panel.title), escape(panel.about));
+    let mut text = format!("<section>\n<h2>{}</h2>\n<p>{}</p>\n", escape(figure.title), escape(figure.about));
     if drawn.len() > 1 {
         let key = drawn.iter().map(|series| format!("{} {}", mark(series.style), escape(series.label)));
         let _ = writeln!(text, "<p class=\"key\">{}</p>", key.collect::<Vec<_>>().join(" &emsp; "));

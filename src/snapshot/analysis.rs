@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use crate::architecture::GptConfig;
 use crate::base::error::{Error, Result};
+use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::row::Row;
 use crate::base::settings::Settings;
@@ -168,6 +169,14 @@ pub trait Analysis: Sync {
     fn quantities(&self) -> &'static [Quantity];
     /// What it can be told.
     fn options(&self) -> &'static [OptionSpec];
+    /// How its numbers are drawn on the page of a report.
+    fn figures(&self) -> &'static [Figure] {
+        &[]
+    }
+    /// Its columns in the table of runs side by side.
+    fn columns(&self) -> &'static [Column] {
+        &[]
+    }
     /// Conventions a reader of the numbers must know, for the metadata.
     fn notes(&self) -> &'static str;
 
