@@ -12,11 +12,9 @@
 //! References: Golub and Meurant 2010, Matrices, Moments and Quadrature; Ghorbani, Krishnan and Xiao 2019,
 //! arXiv 1901.10159.
 
-use ndarray::Array2;
-
+use super::krylov::Krylov;
 use super::operator::{LinearOperator, Products};
-use super::orthonormal::{self, ROUNDING};
-use super::{dense, panel, probes};
+use super::probes;
 use crate::base::error::Result;
 use crate::base::observer::Observer;
 use crate::base::random::Random;
@@ -55,14 +53,6 @@ impl Measure {
     }
 }
 
-/// One probe's Lanczos run.
-struct Lane {
-    basis: Vectors,
-    alpha: Vec<f64>,
-    beta: Vec<f64>,
-    open: bool,
-}
-
 /// The measures of `count` probes after `depth` steps each, `group` probes at a time, and the products spent.
 ///
 /// # Errors
@@ -79,14 +69,10 @@ pub fn quadrature(
     let (mut measures, products) = (Vec::new(), Products::new(operator));
     for start in (0..count).step_by(group.max(1)) {
         let size = group.max(1).min(count - start);
-        let mut lanes = Vec::new();
-        let scale = 1.0 / (n as f64).sqrt();
-        for _ in 0..size {
-            // one by one, so that the probes do not depend on the group
-            let mut basis = probes::rademacher(1, n, operator.dtype(), random);
-            panel::scale_rows(&mut basis, &[scale]);
-            lanes.push(Lane { basis, alpha: vec![], beta: vec![], open: true });
-        }
+        // one by one, so that the probes do not depend on the group
+        let probe = |_| probes::rademacher(1, n, operator.dtype(), random);
+        let begin = |probe| Krylov::new(&products, probe, None, depth + 1);
+        let mut lanes: Vec<Krylov> = (0..size).map(probe).map(begin).collect();
         for step in 0..depth.min(n) {
             observer.check()?;
             let state = format!("probes {} to {} of {count}, step {step}", start + 1, start + size);
@@ -94,65 +80,37 @@ pub fn quadrature(
             advance(&products, &mut lanes)?;
         }
         for lane in lanes {
-            measures.push(lane.measure()?);
+            measures.push(measure(&lane)?);
         }
     }
     Ok((measures, products.spent()))
 }
 
-/// One Lanczos step of every open lane, in one product.
-fn advance(products: &Products, lanes: &mut [Lane]) -> Result<()> {
+/// One Lanczos step of every probe whose Krylov space is not invariant yet, in one product.
+fn advance(products: &Products, lanes: &mut [Krylov]) -> Result<()> {
+    let mut open: Vec<&mut Krylov> = lanes.iter_mut().filter(|lane| lane.pending() > 0).collect();
     let mut x = Vectors::zeros(0, products.n(), products.dtype());
-    let mut open: Vec<&mut Lane> = lanes.iter_mut().filter(|lane| lane.open).collect();
-    for lane in &open {
-        x.append(&lane.basis.slice(lane.basis.k() - 1..lane.basis.k()));
-    }
-    if open.is_empty() {
-        return Ok(());
-    }
+    open.iter().for_each(|lane| x.append(&lane.waiting()));
     let y = products.of(&x)?;
     drop(x);
-    for (i, lane) in open.iter_mut().enumerate() {
-        lane.extend(y.slice(i..i + 1));
-    }
+    open.iter_mut().enumerate().for_each(|(i, lane)| lane.extend(y.slice(i..i + 1)));
     Ok(())
 }
 
-impl Lane {
-    fn extend(&mut self, mut w: Vectors) {
-        let last = self.basis.k() - 1;
-        let product = panel::norms(&w)[0];
-        // once leaves rounding of the size of what was removed; twice is enough
-        let alpha: f64 = (0..2).map(|_| orthonormal::remove(&mut w, &self.basis)[[last, 0]]).sum();
-        self.alpha.push(alpha);
-        let size = self.alpha.iter().chain(&self.beta).fold(product, |m, x| m.max(x.abs()));
-        let beta = panel::normalise(&mut w).unwrap_or(0.0);
-        if beta <= ROUNDING * w.dtype().epsilon() * size || self.basis.k() == self.basis.n() {
-            // the Krylov space is invariant: the measure is exact
-            self.open = false;
-            return;
-        }
-        self.beta.push(beta);
-        self.basis.append(&w);
-    }
-
-    fn measure(&self) -> Result<Measure> {
-        let m = self.alpha.len();
-        let mut t = Array2::from_diag(&ndarray::Array1::from(self.alpha.clone()));
-        for i in 0..m.saturating_sub(1) {
-            t[[i, i + 1]] = self.beta[i];
-            t[[i + 1, i]] = self.beta[i];
-        }
-        let (nodes, vectors) = dense::eigh(&t)?;
-        Ok(Measure { nodes: nodes.to_vec(), weights: vectors.row(0).iter().map(|x| x * x).collect() })
-    }
+/// Golub and Welsch: the nodes are the Ritz values, the weights what their vectors have of the start.
+fn measure(lane: &Krylov) -> Result<Measure> {
+    let (nodes, vectors, _) = lane.ritz()?;
+    Ok(Measure { nodes: nodes.to_vec(), weights: vectors.row(0).iter().map(|x| x * x).collect() })
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
     use crate::base::observer::Silent;
     use crate::base::random;
+    use crate::linalg::dense;
     use crate::linalg::operator::DenseOperator;
     use crate::linalg::prescribed::with_spectrum;
 
