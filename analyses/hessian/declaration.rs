@@ -113,7 +113,7 @@ pub const QUANTITIES: &[Quantity] = &[
 ];
 
 /// What `--operator` takes.
-pub const OPERATORS: &[&str] = &["hessian", "ggn", "preconditioned", "preconditioned-next"];
+const OPERATORS: &[&str] = &["hessian", "ggn", "preconditioned", "preconditioned-next"];
 
 pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {

@@ -28,8 +28,6 @@ mod job;
 mod traces;
 mod tracking;
 
-pub use declaration::OPERATORS;
-
 use crate::base::error::Result;
 use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
@@ -126,6 +124,10 @@ impl Analysis for Hessian {
             rows.extend(density::distances(kind.prefix(), &densities));
         }
         Ok(snapshot.stamp(self.name(), rows))
+    }
+
+    fn named_by(&self) -> Option<&'static OptionSpec> {
+        OPTIONS.iter().find(|option| option.name == "operator")
     }
 
     fn tracks(&self) -> bool {

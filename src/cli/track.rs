@@ -8,7 +8,6 @@ use clap::Args;
 
 use super::flags::whole;
 use crate::analyses::ANALYSES;
-use crate::analyses::hessian::OPERATORS;
 use crate::base::device::Device;
 use crate::base::error::{Error, Result};
 use crate::base::resources;
@@ -134,35 +133,49 @@ fn probe(config: &TrainConfig, corpus: &Corpus) -> Result<Batch> {
     Ok(batch)
 }
 
-/// Adds the operators of the second to the first: one analysis is tracked once.
+/// Adds what the second names to the first: one analysis is tracked once.
 fn join(first: &mut Tracked, second: Tracked) -> Result<()> {
-    let operators = |tracked: &Tracked| tracked.options.get("operator").cloned();
+    let named_by = analysis(&first.analysis)?.named_by().map_or("", |option| option.name);
+    let names = |tracked: &Tracked| tracked.options.get(named_by).cloned();
     let rest = |tracked: &Tracked| {
         let mut options = tracked.options.clone();
-        options.remove("operator");
+        options.remove(named_by);
         options
     };
-    let (Some(a), Some(b)) = (operators(first), operators(&second)) else {
+    let (Some(a), Some(b)) = (names(first), names(&second)) else {
         return Err(Error::usage(format!("--track names {} twice", first.analysis)));
     };
     if first.cadence != second.cadence || rest(first) != rest(&second) {
         return Err(Error::usage_hint(
             format!("--track gives {a} and {b} different settings, and they share one search"),
-            format!("give them together: {}:operator={a}|{b}:every=N", first.analysis),
+            format!("give them together: {}:{named_by}={a}|{b}:every=N", first.analysis),
         ));
     }
-    if a.split('|').any(|operator| b.split('|').any(|other| operator == other)) {
+    if a.split('|').any(|name| b.split('|').any(|other| name == other)) {
         return Err(Error::usage(format!("--track names {b} twice")));
     }
-    first.options.insert("operator".into(), format!("{a}|{b}"));
+    first.options.insert(named_by.into(), format!("{a}|{b}"));
     Ok(())
 }
 
+/// Those that can measure training steps.
+fn able() -> impl Iterator<Item = &'static dyn Analysis> {
+    ANALYSES.iter().copied().filter(|analysis| analysis.tracks())
+}
+
+/// The names that stand for an analysis with an option set.
+fn names(analysis: &dyn Analysis) -> &'static [&'static str] {
+    match analysis.named_by().map(|option| option.takes) {
+        Some(Takes::Word(words)) => words,
+        _ => &[],
+    }
+}
+
 fn analysis(name: &str) -> Result<&'static dyn Analysis> {
-    let able = || ANALYSES.iter().filter(|analysis| analysis.tracks());
-    able().find(|analysis| analysis.name() == name).copied().ok_or_else(|| {
-        let others = OPERATORS.iter().copied().filter(|operator| *operator != "hessian");
-        let names: Vec<&str> = able().map(|analysis| analysis.name()).chain(others).collect();
+    able().find(|analysis| analysis.name() == name).ok_or_else(|| {
+        let own: Vec<&str> = able().map(|analysis| analysis.name()).collect();
+        let others = able().flat_map(names).copied().filter(|name| !own.contains(name));
+        let names: Vec<&str> = own.iter().copied().chain(others).collect();
         if ANALYSES.iter().any(|analysis| analysis.name() == name) {
             return Error::usage_hint(
                 format!("--track `{name}` cannot be measured at training steps"),
@@ -179,11 +192,12 @@ fn parse(text: &str, cadence: &Cadence, last: u64) -> Result<Tracked> {
     let name = parts.next().unwrap_or_default();
     let mut cadence = cadence.clone();
     let mut options = BTreeMap::new();
-    let analysis = if OPERATORS.contains(&name) {
-        options.insert("operator".to_string(), name.to_string());
-        analysis("hessian")?
-    } else {
-        analysis(name)?
+    let analysis = match able().find(|analysis| names(*analysis).contains(&name)) {
+        Some(analysis) => {
+            options.extend(analysis.named_by().map(|option| (option.name.to_string(), name.to_string())));
+            analysis
+        }
+        None => analysis(name)?,
     };
     for part in parts {
         let (key, value) = part.split_once('=').ok_or_else(|| {

@@ -191,6 +191,12 @@ pub trait Analysis: Sync {
     /// Where the snapshot lacks what is needed, an option is impossible, or a computation fails.
     fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>>;
 
+    /// The option whose values are names of their own where training steps are measured: `--track ggn` means
+    /// `--track hessian:operator=ggn`.
+    fn named_by(&self) -> Option<&'static OptionSpec> {
+        None
+    }
+
     /// Whether it can measure training steps as they happen.
     fn tracks(&self) -> bool {
         false
