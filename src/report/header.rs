@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::chart::escape;
 use super::findings::Finding;
+use super::html::escape;
 
 /// What is known of a run beside its numbers: names of facts and the facts, in the order they are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

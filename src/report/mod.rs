@@ -2,15 +2,17 @@
 
 mod aligned;
 mod answers;
+mod axes;
 mod chart;
+mod conflict;
 mod digits;
 mod findings;
 mod fit;
 mod folder;
 mod header;
+mod html;
 mod identity;
 mod layout;
-mod look;
 mod page;
 mod parquet;
 mod promises;

@@ -5,11 +5,11 @@ use std::fmt::Write;
 
 use super::aligned::grid;
 use super::answers::Choices;
-use super::chart::{COLORS, escape};
+use super::chart::COLORS;
 use super::findings::findings;
 use super::header::{self, Facts};
+use super::html::{HEAD, STYLE, escape};
 use super::layout::Layout;
-use super::look::{HEAD, STYLE};
 use super::section::{Shared, Sources, section};
 use super::select::runs;
 use crate::base::row::Row;

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::answers::Choices;
-use super::chart::{COLORS, Chart, Line, Point, Size, escape, svg};
+use super::axes::Size;
+use super::chart::{COLORS, Chart, Line, Point, svg};
+use super::html::escape;
 use super::select::{lowest_head, whole};
 use crate::base::figure::{Figure, Pick, Series, Style};
 use crate::base::row::Row;

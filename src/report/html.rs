@@ -41,3 +41,19 @@ th, td { text-align: right; padding: .15rem .5rem; border-bottom: 1px solid var(
   section, tr, li { break-inside: avoid; } h2 { break-after: avoid; } }
 </style>
 ";
+
+/// Text that stands for itself in HTML, in attributes too.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
