@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::flags::{Computing, Everywhere, Measuring};
 use super::terminal::Terminal;
-use super::{Outcome, verdict};
+use super::verdict::{self, Outcome};
 use crate::base::error::{Error, Result};
 use crate::measure::measure;
 use crate::report::{self, Report};

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Outcome;
 use super::datasets;
 use super::flags::{Everywhere, real, word};
 use super::terminal::Terminal;
+use super::verdict::Outcome;
 use crate::base::error::{Error, IoContext, Result};
 use crate::base::observer::Observer;
 use crate::base::takes::{Takes, nearest};

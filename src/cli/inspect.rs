@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Outcome;
 use super::flags::Everywhere;
 use super::survey;
 use super::terminal::Terminal;
+use super::verdict::Outcome;
 use crate::base::error::{Error, Result};
 use crate::base::values::{DType, Values};
 use crate::report;

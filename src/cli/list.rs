@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use clap::Args;
 
-use super::Outcome;
 use super::flags::Everywhere;
 use super::terminal::Terminal;
+use super::verdict::Outcome;
 use crate::analyses::ANALYSES;
 use crate::base::device::Device;
 use crate::base::error::Result;

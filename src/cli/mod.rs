@@ -32,14 +32,7 @@ use crate::base::allocator;
 use crate::base::error::{Error, Result};
 use crate::base::resources;
 use terminal::Terminal;
-
-/// What a command ended with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    /// Something asked for is unconverged or may be incomplete, or was not measured at all.
-    Doubtful,
-}
+use verdict::Outcome;
 
 /// The commands that are not analyses.
 #[derive(Subcommand)]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Outcome;
 use super::facts::facts;
 use super::flags::{Everywhere, RUNS};
 use super::terminal::Terminal;
+use super::verdict::Outcome;
 use crate::analyses::ANALYSES;
 use crate::base::error::{Error, Result};
 use crate::base::files;

@@ -5,12 +5,12 @@ use std::str::FromStr;
 
 use clap::{ArgMatches, Args};
 
-use super::Outcome;
 use super::datasets;
 use super::flags::{Computing, Everywhere, RUNS, real, whole, word};
 use super::resume;
 use super::terminal::Terminal;
 use super::track::{self, Track};
+use super::verdict::Outcome;
 use crate::architecture::{Activation, GptConfig};
 use crate::base::error::{Error, Result};
 use crate::base::observer::Observer;

@@ -4,10 +4,18 @@
 //! be allowed; a number that is not finite and a checkpoint that failed are failures always. What the data cannot
 //! tell, and what has no value by its definition, are answers, and no failures.
 
-use super::Outcome;
 use super::terminal::Terminal;
 use crate::base::row::{Row, Status};
 use crate::snapshot::analysis::Analysis;
+
+/// What a command ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything asked for was done.
+    Done,
+    /// Something asked for is unconverged or may be incomplete, or was not measured at all.
+    Doubtful,
+}
 
 /// Quantities named in a sentence.
 const NAMED: usize = 4;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, ErrorKind, Read};
 
-use super::{Value, damaged};
+use super::value::{Value, damaged};
 
 /// The bytes of a pickle.
 pub(super) struct Input<'a>(pub &'a mut dyn BufRead);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::BufRead;
 
 use super::input::Input;
-use super::{Id, MAX_VALUES, Value, damaged};
+use super::value::{Id, MAX_VALUES, Value, damaged};
 
 /// Runs one pickle; its values, and which of them was pickled.
 pub(super) fn run(input: &mut dyn BufRead) -> Result<(Vec<Value>, Id), String> {
