@@ -8,14 +8,10 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::architecture::Activation;
 use crate::base::random;
-use crate::kernels::attention::{Heads, composed as attention};
-use crate::kernels::cross_entropy::composed as head;
-use crate::kernels::embedding::composed as embedding;
-use crate::kernels::gelu::composed as gelu;
-use crate::kernels::layer_norm::composed as layer_norm;
-use crate::kernels::linear::composed as linear;
-use crate::kernels::moments::composed as moments;
-use crate::kernels::residual::composed as residual;
+use crate::kernels::composed::{
+    attention, cross_entropy as head, embedding, gelu, layer_norm, linear, moments, residual,
+};
+use crate::kernels::heads::Heads;
 use crate::kernels::{Kernels, Optional};
 
 /// Tensors with the same numbers, those of f32, in either precision.
@@ -210,12 +206,12 @@ fn both_gelus() {
             |i| all(gelu::gelu::<Flex>(i.normal(1, [N, O]), activation, true)),
         );
     }
-    let [first, bend] = [1, 2].map(|seed| move |i: &Inputs| i.normal(seed, [N, O]));
+    let [first, second_g] = [1, 2].map(|seed| move |i: &Inputs| i.normal(seed, [N, O]));
     let [x_dot, g_dot] = [3, 4].map(|seed| move |i: &Inputs| i.normal(seed, [N, K, O]));
     compare(
         "gelu backward tangent",
-        |i| vec![Flex::gelu_backward_tangent(first(i), bend(i), x_dot(i), g_dot(i))],
-        |i| vec![gelu::backward_tangent::<Flex>(first(i), bend(i), x_dot(i), g_dot(i))],
+        |i| vec![Flex::gelu_backward_tangent(first(i), second_g(i), x_dot(i), g_dot(i))],
+        |i| vec![gelu::backward_tangent::<Flex>(first(i), second_g(i), x_dot(i), g_dot(i))],
     );
     compare(
         "gelu scale",
@@ -252,7 +248,7 @@ fn attentions() {
         |i| vec![attention::backward::<Flex>(qkv(i), p(i), g(i), HEADS).0],
     );
     let backward_tangent = |i: &Inputs, fused: bool| {
-        let (_, pull) = if fused {
+        let (_, centred) = if fused {
             Flex::attention_backward(qkv(i), p(i), g(i), HEADS)
         } else {
             attention::backward::<Flex>(qkv(i), p(i), g(i), HEADS)
@@ -260,9 +256,9 @@ fn attentions() {
         let (_, p_dot) = attention::tangent::<Flex>(qkv(i), p(i), qkv_dot(i), HEADS);
         let (g, g_dot) = (i.normal(3, [TOKENS, C]), i.normal(4, [TOKENS, K, C]));
         vec![if fused {
-            Flex::attention_backward_tangent(qkv(i), p(i), pull, g, qkv_dot(i), p_dot, g_dot, HEADS)
+            Flex::attention_backward_tangent(qkv(i), p(i), centred, g, qkv_dot(i), p_dot, g_dot, HEADS)
         } else {
-            attention::backward_tangent::<Flex>(qkv(i), p(i), pull, g, qkv_dot(i), p_dot, g_dot, HEADS)
+            attention::backward_tangent::<Flex>(qkv(i), p(i), centred, g, qkv_dot(i), p_dot, g_dot, HEADS)
         }]
     };
     compare("attention backward tangent", |i| backward_tangent(i, true), |i| backward_tangent(i, false));

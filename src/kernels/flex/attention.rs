@@ -235,11 +235,11 @@ pub fn backward<E: Float>(
     let (n, k, c) = (g_out.dim(0), g_out.dim(1), g_out.dim(2));
     let d = c / n_head;
     let scale = E::of(1.0 / (d as f64).sqrt());
-    let mut pull = unfilled::<E>(batch * n_head * k * kept(seq));
+    let mut centred = unfilled::<E>(batch * n_head * k * kept(seq));
     let mut g_qkv = unfilled::<E>(n * k * 3 * c);
     let shared = Shared::new(&mut g_qkv);
     let scratch = || unfilled::<E>(BLOCK * seq);
-    pull.par_chunks_mut(kept(seq)).enumerate().for_each_init(scratch, |g_s, (index, pull)| {
+    centred.par_chunks_mut(kept(seq)).enumerate().for_each_init(scratch, |g_s, (index, centred)| {
         let here = place(index, k, heads, d);
         let at = primal(here);
         let x = qkv.get();
@@ -249,7 +249,7 @@ pub fn backward<E: Float>(
         for block in blocks(seq).rev() {
             let Block { start, rows, cols, .. } = block;
             let more = start + rows < seq;
-            let numbers = block.of_mut(pull);
+            let numbers = block.of_mut(centred);
             let g_rows = g_out.slice(start, rows);
             gemm(MatMut::full(numbers, cols), false, E::ONE, g_rows, at.v(x).slice(0, cols).t());
             for (i, (row, g_s)) in numbers.chunks_exact_mut(cols).zip(g_s.chunks_exact_mut(cols)).enumerate()
@@ -274,20 +274,20 @@ pub fn backward<E: Float>(
             gemm(part(2, 0, cols), more, E::ONE, p.t(), g_rows);
         }
     });
-    (output(g_qkv, [n, k, 3 * c]), output(pull, [batch, n_head, k, 1, kept(seq)]))
+    (output(g_qkv, [n, k, 3 * c]), output(centred, [batch, n_head, k, 1, kept(seq)]))
 }
 
 pub fn backward_tangent<E: Float>(
     qkv: FlexTensor,
     p: FlexTensor,
-    pull: FlexTensor,
+    centred: FlexTensor,
     g_out: FlexTensor,
     qkv_dot: FlexTensor,
     p_dot: FlexTensor,
     g_out_dot: FlexTensor,
     heads: Heads,
 ) -> FlexTensor {
-    let (qkv, p, pull) = (Input::<E>::new(qkv), Input::<E>::new(p), Input::<E>::new(pull));
+    let (qkv, p, centred) = (Input::<E>::new(qkv), Input::<E>::new(p), Input::<E>::new(centred));
     let (g_out, qkv_dot) = (Input::<E>::new(g_out), Input::<E>::new(qkv_dot));
     let (p_dot, g_out_dot) = (Input::<E>::new(p_dot), Input::<E>::new(g_out_dot));
     let Heads { batch, seq, n_head } = heads;
@@ -302,7 +302,7 @@ pub fn backward_tangent<E: Float>(
         let at = primal(here);
         let (x, x_dot) = (qkv.get(), qkv_dot.get());
         let (g, g_dot) = (at.view(g_out.get(), 0, 1), here.view(g_out_dot.get(), 0, 1));
-        let (p, pull) = (task(p.get(), index / k, seq), task(pull.get(), index / k, seq));
+        let (p, centred) = (task(p.get(), index / k, seq), task(centred.get(), index / k, seq));
         let p_dot = task(p_dot.get(), index, seq);
         for block in blocks(seq).rev() {
             let Block { start, rows, cols, .. } = block;
@@ -322,11 +322,14 @@ pub fn backward_tangent<E: Float>(
                 simd::dispatch(
                     #[inline(always)]
                     || {
-                        let [p, pull, p_dot] = [p, pull, p_dot].map(|all| &block.of(all)[row..]);
-                        let mean =
-                            sum4(&g_s_dot[..len], p, pull, p_dot, |a, p, pull, p_dot| p_dot * pull + p * a);
-                        map2(g_s, p, pull, |p, pull| p * pull);
-                        update3(g_s_dot, p, pull, p_dot, |a, p, pull, p_dot| p_dot * pull + p * (a - mean));
+                        let [p, centred, p_dot] = [p, centred, p_dot].map(|all| &block.of(all)[row..]);
+                        let mean = sum4(&g_s_dot[..len], p, centred, p_dot, |a, p, centred, p_dot| {
+                            p_dot * centred + p * a
+                        });
+                        map2(g_s, p, centred, |p, centred| p * centred);
+                        update3(g_s_dot, p, centred, p_dot, |a, p, centred, p_dot| {
+                            p_dot * centred + p * (a - mean)
+                        });
                     },
                 );
             }

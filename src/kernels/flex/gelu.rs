@@ -15,22 +15,22 @@ const CHUNK: usize = 1 << 14;
 pub fn gelu<E: Float>(
     x: FlexTensor,
     activation: Activation,
-    second: bool,
+    with_second: bool,
 ) -> (FlexTensor, FlexTensor, Option<FlexTensor>) {
     let x = Input::<E>::new(x);
     let shape = [x.dim(0), x.dim(1)];
     let len = shape[0] * shape[1];
     let (mut y, mut first) = (unfilled::<E>(len), unfilled::<E>(len));
     // without curvature the second derivative is computed into nothing
-    let mut bend = unfilled::<E>(if second { len } else { 0 });
+    let mut second = unfilled::<E>(if with_second { len } else { 0 });
     let outputs = y.par_chunks_mut(CHUNK).zip(first.par_chunks_mut(CHUNK)).zip(x.get().par_chunks(CHUNK));
-    if second {
-        outputs.zip(bend.par_chunks_mut(CHUNK)).for_each(|(((y, first), x), bend)| {
+    if with_second {
+        outputs.zip(second.par_chunks_mut(CHUNK)).for_each(|(((y, first), x), second)| {
             simd::dispatch(
                 #[inline(always)]
                 || match activation {
-                    Activation::Gelu => triple(y, first, bend, x, exact),
-                    Activation::GeluTanh => triple(y, first, bend, x, tanh),
+                    Activation::Gelu => triple(y, first, second, x, exact),
+                    Activation::GeluTanh => triple(y, first, second, x, tanh),
                 },
             );
         });
@@ -48,7 +48,7 @@ pub fn gelu<E: Float>(
             );
         });
     }
-    (output(y, shape), output(first, shape), second.then(|| output(bend, shape)))
+    (output(y, shape), output(first, shape), with_second.then(|| output(second, shape)))
 }
 
 /// (y, y′, y″) of x Φ(x).
@@ -96,11 +96,11 @@ pub fn scale<E: Float>(first: FlexTensor, t: FlexTensor) -> FlexTensor {
 
 pub fn backward_tangent<E: Float>(
     first: FlexTensor,
-    bend: FlexTensor,
+    second_g: FlexTensor,
     x_dot: FlexTensor,
     g_y_dot: FlexTensor,
 ) -> FlexTensor {
-    let (first, bend) = (Input::<E>::new(first), Input::<E>::new(bend));
+    let (first, second_g) = (Input::<E>::new(first), Input::<E>::new(second_g));
     let (x_dot, g_y_dot) = (Input::<E>::new(x_dot), Input::<E>::new(g_y_dot));
     let shape = [x_dot.dim(0), x_dot.dim(1), x_dot.dim(2)];
     let [_, k, f] = shape;
@@ -112,9 +112,12 @@ pub fn backward_tangent<E: Float>(
             || {
                 for (row, out) in out.chunks_exact_mut(f).enumerate() {
                     let (token, at) = (task * rows + row / k, (task * rows * k + row) * f);
-                    let (first, bend) = (&first.get()[token * f..][..f], &bend.get()[token * f..][..f]);
+                    let (first, second_g) =
+                        (&first.get()[token * f..][..f], &second_g.get()[token * f..][..f]);
                     let (x_dot, g_y_dot) = (&x_dot.get()[at..at + f], &g_y_dot.get()[at..at + f]);
-                    map4(out, first, g_y_dot, bend, x_dot, |first, g, bend, x| first * g + bend * x);
+                    map4(out, first, g_y_dot, second_g, x_dot, |first, g, second_g, x| {
+                        first * g + second_g * x
+                    });
                 }
             },
         );

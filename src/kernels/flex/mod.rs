@@ -28,8 +28,8 @@ use burn::backend::Flex;
 use burn::tensor::DType;
 use burn_flex::FlexTensor as F;
 
-use super::attention::Heads;
-use super::{Kernels, Optional};
+use super::heads::Heads;
+use super::operations::{Kernels, Optional};
 use crate::architecture::Activation;
 use cross_entropy::Head;
 
@@ -111,16 +111,16 @@ impl Kernels for Flex {
         ))
     }
 
-    fn gelu(x: F, activation: Activation, second: bool) -> (F, F, Option<F>) {
-        by_dtype!(x, E => gelu::gelu::<E>(x, activation, second))
+    fn gelu(x: F, activation: Activation, with_second: bool) -> (F, F, Option<F>) {
+        by_dtype!(x, E => gelu::gelu::<E>(x, activation, with_second))
     }
 
     fn gelu_scale(first: F, t: F) -> F {
         by_dtype!(t, E => gelu::scale::<E>(first, t))
     }
 
-    fn gelu_backward_tangent(first: F, bend: F, x_dot: F, g_y_dot: F) -> F {
-        by_dtype!(first, E => gelu::backward_tangent::<E>(first, bend, x_dot, g_y_dot))
+    fn gelu_backward_tangent(first: F, second_g: F, x_dot: F, g_y_dot: F) -> F {
+        by_dtype!(first, E => gelu::backward_tangent::<E>(first, second_g, x_dot, g_y_dot))
     }
 
     fn attention(qkv: F, heads: Heads) -> (F, F, F) {
@@ -138,7 +138,7 @@ impl Kernels for Flex {
     fn attention_backward_tangent(
         qkv: F,
         p: F,
-        pull: F,
+        centred: F,
         g_out: F,
         qkv_dot: F,
         p_dot: F,
@@ -146,7 +146,7 @@ impl Kernels for Flex {
         heads: Heads,
     ) -> F {
         by_dtype!(qkv, E => attention::backward_tangent::<E>(
-            qkv, p, pull, g_out, qkv_dot, p_dot, g_out_dot, heads
+            qkv, p, centred, g_out, qkv_dot, p_dot, g_out_dot, heads
         ))
     }
 

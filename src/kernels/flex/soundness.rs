@@ -86,10 +86,10 @@ fn linear_layers_and_norms() {
 fn nonlinearities_streams_and_embeddings() {
     for activation in [Activation::Gelu, Activation::GeluTanh] {
         look(all(Flex::gelu(tensor([N, C]), activation, false)));
-        let (y, first, bend) = Flex::gelu(tensor([N, C]), activation, true);
-        let (bend, dots) = (bend.expect("asked for"), tensor([N, K, C]));
+        let (y, first, second_g) = Flex::gelu(tensor([N, C]), activation, true);
+        let (second_g, dots) = (second_g.expect("asked for"), tensor([N, K, C]));
         look([y, Flex::gelu_scale(first.clone(), dots.clone())]);
-        look([Flex::gelu_backward_tangent(first, bend, dots.clone(), dots)]);
+        look([Flex::gelu_backward_tangent(first, second_g, dots.clone(), dots)]);
     }
     look([Flex::residual(tensor([N, C]), tensor([N, C]), tensor([N, C]))]);
     let (v, block, seq) = (7, 4, 3);
@@ -107,10 +107,10 @@ fn attention_within_and_beyond_a_block() {
         let (qkv, qkv_dot) = (tensor([seq, 6]), tensor([seq, K, 6]));
         let (out, p, statistics) = Flex::attention(qkv.clone(), heads);
         let (out_dot, p_dot) = Flex::attention_tangent(qkv.clone(), p.clone(), qkv_dot.clone(), heads);
-        let (g_qkv, pull) = Flex::attention_backward(qkv.clone(), p.clone(), tensor([seq, 1, 2]), heads);
-        look([out, p.clone(), statistics, out_dot, p_dot.clone(), g_qkv, pull.clone()]);
+        let (g_qkv, centred) = Flex::attention_backward(qkv.clone(), p.clone(), tensor([seq, 1, 2]), heads);
+        look([out, p.clone(), statistics, out_dot, p_dot.clone(), g_qkv, centred.clone()]);
         let (g, g_dot) = (tensor([seq, 2]), tensor([seq, K, 2]));
-        look([Flex::attention_backward_tangent(qkv, p, pull, g, qkv_dot, p_dot, g_dot, heads)]);
+        look([Flex::attention_backward_tangent(qkv, p, centred, g, qkv_dot, p_dot, g_dot, heads)]);
     }
 }
 

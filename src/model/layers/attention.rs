@@ -47,7 +47,7 @@ pub struct KeptDot {
 pub struct Gradients {
     g_y: Tensor<2>,
     g_out: Tensor<2>,
-    pull: Tensor<5>,
+    centred: Tensor<5>,
     g_qkv: Tensor<2>,
 }
 
@@ -91,9 +91,9 @@ impl Attention<Tensor<2>, Tensor<1>> {
         g_y: Tensor<3>,
     ) -> (Tensor<3>, AttentionDot, Gradients) {
         let (g_out, c_proj) = self.c_proj.backward(&kept.out, &g_y);
-        let (g_qkv, pull) = kernel::attention_backward(&kept.qkv, &kept.p, &g_out, heads);
+        let (g_qkv, centred) = kernel::attention_backward(&kept.qkv, &kept.p, &g_out, heads);
         let (g_x, c_attn) = self.c_attn.backward(&kept.x, &g_qkv);
-        let gradients = Gradients { g_y: only(g_y), g_out: only(g_out), pull, g_qkv: only(g_qkv) };
+        let gradients = Gradients { g_y: only(g_y), g_out: only(g_out), centred, g_qkv: only(g_qkv) };
         (g_x, Attention { c_attn, c_proj }, gradients)
     }
 
@@ -112,7 +112,7 @@ impl Attention<Tensor<2>, Tensor<1>> {
         let g_qkv_dot = kernel::attention_backward_tangent(
             &kept.qkv,
             &kept.p,
-            &gradients.pull,
+            &gradients.centred,
             &gradients.g_out,
             &kept_dot.qkv_dot,
             &kept_dot.p_dot,

@@ -47,7 +47,7 @@ pub struct Gradients {
     g_y: Tensor<2>,
     g_fc: Tensor<2>,
     /// y″ g of the nonlinearity.
-    bend: Tensor<2>,
+    second_g: Tensor<2>,
 }
 
 impl Mlp<Tensor<2>, Tensor<1>> {
@@ -97,7 +97,7 @@ impl Mlp<Tensor<2>, Tensor<1>> {
     pub fn backward_kept(&self, kept: &Kept, g_y: Tensor<3>) -> (Tensor<3>, MlpDot, Gradients) {
         let (g_x, gradient, g_hidden, g_fc) = self.pull_back(kept, &g_y);
         let second = kept.second.clone().expect("the forward pass was asked for curvature");
-        let gradients = Gradients { g_y: only(g_y), g_fc: only(g_fc), bend: second * only(g_hidden) };
+        let gradients = Gradients { g_y: only(g_y), g_fc: only(g_fc), second_g: second * only(g_hidden) };
         (g_x, gradient, gradients)
     }
 
@@ -118,7 +118,7 @@ impl Mlp<Tensor<2>, Tensor<1>> {
             g_y_dot,
         );
         let g_fc_dot =
-            gelu::gelu_backward_tangent(&kept.first, &gradients.bend, &kept_dot.fc_dot, &g_hidden_dot);
+            gelu::gelu_backward_tangent(&kept.first, &gradients.second_g, &kept_dot.fc_dot, &g_hidden_dot);
         let (g_x_dot, c_fc) =
             self.c_fc.backward_tangent(&kept.x, &kept_dot.x_dot, &dot.c_fc, &gradients.g_fc, &g_fc_dot);
         (g_x_dot, Mlp { c_fc, c_proj })
