@@ -6,7 +6,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::architecture::GptConfig;
+use crate::architecture::{GptConfig, Projection};
 use crate::base::error::Result;
 use crate::base::row::Row;
 use crate::base::values::Values;
@@ -18,36 +18,26 @@ use crate::linalg::dense;
 /// # Errors
 /// Where LAPACK fails its check.
 pub fn rows(config: &GptConfig, parameters: &Values) -> Result<Vec<Row>> {
-    let (c, d) = (config.n_embd, config.head_size());
-    let all = config.parameters();
-    let weights: Vec<_> = all
-        .iter()
-        .filter(|p| p.name.ends_with("attn.c_attn.weight"))
-        .map(|p| (p.layer(), p.range()))
-        .collect();
-    let places: Vec<(usize, usize)> =
-        (0..weights.len()).flat_map(|i| (0..config.n_head).map(move |head| (i, head))).collect();
-    let of = |&(i, head): &(usize, usize)| {
-        let (layer, range) = &weights[i];
-        // the rows of the weight are q, k, v, each head after head
-        let part = |first: usize| {
-            let start = range.start + first * c;
-            Array2::from_shape_fn((d, c), |(row, column)| parameters.get(start + row * c + column))
+    let (d, list) = (config.head_size(), config.parameters());
+    let mut rows = Vec::new();
+    // one after the other: LAPACK has threads of its own
+    for (layer, head) in (0..config.n_layer).flat_map(|l| (0..config.n_head).map(move |h| (l, h))) {
+        // (d, C)
+        let weight = |projection: Projection| {
+            let mut weights = list.iter().filter(|p| p.layer == Some(layer) && !p.bias);
+            let range = weights.find_map(|p| p.head_rows(projection, head, d))?;
+            let c = range.len() / d;
+            Some(Array2::from_shape_fn((d, c), |(i, j)| parameters.get(range.start + i * c + j)))
         };
-        let (sigma, energy) = spectrum(part(head * d).view(), part(c + head * d).view())?;
-        let (layer, head) = (layer.map(|layer| layer as u32), Some(head as u32));
+        let (Some(q), Some(k)) = (weight(Projection::Query), weight(Projection::Key)) else { continue };
+        let (sigma, energy) = spectrum(q.view(), k.view())?;
+        let (layer, head) = (Some(layer as u32), Some(head as u32));
         let place = |row: Row| Row { layer, head, ..row.n(d as u64).without_batch() };
-        let mut rows = vec![place(Row::new("attention/qk_sigma1", sigma))];
+        rows.push(place(Row::new("attention/qk_sigma1", sigma)));
         if energy > 0.0 {
             rows.push(place(Row::new("attention/qk_energy_share", sigma * sigma / energy)));
         }
-        Ok(rows)
-    };
-    // one after the other: LAPACK has threads of its own
-    let rows: Vec<Vec<Row>> = places.iter().map(of).collect::<Result<_>>()?;
-    let mut rows = rows.concat();
-    // layers in their order, which that of names is not beyond ten
-    rows.sort_by_key(|row| (row.layer, row.head));
+    }
     Ok(rows)
 }
 

@@ -45,7 +45,7 @@ pub fn rows(
     rows.extend(whole_square(&found.frobenius_sq).map(|square| row("frobenius_sq", square)));
     rows.extend(interval::of_squared_mean(&found.diagonals).map(|square| positive("diagonal_sq", square)));
     for (parameter, block) in parameters.iter().zip(&found.blocks) {
-        let layer = parameter.layer().map(|layer| layer as u32);
+        let layer = parameter.layer.map(|layer| layer as u32);
         let row = whole(block).map(traced);
         rows.extend(row.map(|row| Row { layer, ..row.scope(parameter.name.as_str()) }));
     }

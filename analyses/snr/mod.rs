@@ -26,7 +26,7 @@ mod figures;
 mod rows;
 mod samples;
 
-use crate::architecture::GptConfig;
+use crate::architecture::{GptConfig, Parameter, Role};
 use crate::base::error::{Error, Result};
 use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
@@ -242,8 +242,9 @@ impl Analysis for Snr {
 /// The whole model, its layers, its tensors, and its layer norms.
 fn scopes(config: &GptConfig) -> Result<Vec<Scope>> {
     let mut scopes = operator::scopes("all", config)?;
-    let norms = operator::scopes(r"\.ln_(1|2|f)\.", config)?;
-    scopes.extend(norms.into_iter().map(|s| Scope { name: "layer_norm".into(), layer: None, ..s }));
+    let parameters = config.parameters();
+    let norms: Vec<&Parameter> = parameters.iter().filter(|p| p.role == Role::Norm).collect();
+    scopes.push(Scope::of("layer_norm", &norms));
     scopes.extend(operator::scopes("layers", config)?);
     scopes.extend(operator::scopes("blocks", config)?);
     Ok(scopes)

@@ -11,7 +11,7 @@ use super::resume;
 use super::terminal::Terminal;
 use super::track::{self, Track};
 use super::verdict::Outcome;
-use crate::architecture::{Activation, GptConfig};
+use crate::architecture::{self, Activation, GptConfig};
 use crate::base::error::{Error, Result};
 use crate::base::observer::Observer;
 use crate::base::resources;
@@ -281,7 +281,7 @@ impl Train {
             eval_every: self.eval_every,
             eval_sequences: self.eval_sequences,
             model: GptConfig {
-                arch: "gpt2".into(),
+                arch: &architecture::GPT2,
                 n_layer: self.n_layer,
                 n_head: self.n_head,
                 n_embd: self.n_embd,

@@ -1,6 +1,6 @@
 //! What products with curvature matrices will cost, decided before they start.
 
-use crate::architecture::GptConfig;
+use crate::architecture::{GptConfig, Parameter, Role};
 use crate::base::error::{Error, Result};
 use crate::base::settings::Settings;
 use crate::data::Batch;
@@ -61,21 +61,37 @@ const WORKING: u64 = 3;
 const SPARE: u64 = 16;
 
 /// Numbers of attention's probabilities per token and layer.
-fn probabilities(config: &GptConfig, seq: usize) -> u64 {
-    (config.n_head * attention::kept(seq)).div_ceil(seq) as u64
+fn probabilities(config: &GptConfig, seq: usize) -> usize {
+    (config.n_head * attention::kept(seq)).div_ceil(seq)
 }
 
-/// Numbers kept per token and layer by a primal pass: x̂ twice, the norms' outputs, qkv, attention's
-/// output, the MLP's hidden activations with two derivatives, and the gradients by all of these.
-fn kept_per_token(config: &GptConfig, seq: usize) -> u64 {
-    let (c, attention) = (config.n_embd as u64, probabilities(config, seq));
-    config.n_layer as u64 * (36 * c + 2 * attention) + 5 * c
+/// Numbers that the layers of a parameter keep per token: (in a primal pass, in a tangent).
+///
+/// A primal pass keeps x̂ and the gradient of a norm, of a linear layer its input and the gradient by its output,
+/// and what lies between two linear layers: qkv and the gradient by attention's output; two derivatives of the
+/// nonlinearity and what the second one makes of the gradient. A tangent keeps tangents alone.
+fn of_parameter(p: &Parameter) -> (usize, usize) {
+    if p.bias {
+        return (0, 0);
+    }
+    let (outputs, inputs) = (p.shape[0], p.len() / p.shape[0]);
+    match p.role {
+        Role::Norm => (2 * outputs, outputs),
+        Role::AttentionInput(_) => (inputs + 2 * outputs, inputs + outputs),
+        Role::AttentionOutput => (2 * inputs + outputs, inputs),
+        Role::MlpInput => (inputs + outputs, inputs + outputs),
+        Role::MlpOutput => (4 * inputs + outputs, inputs),
+        Role::TokenEmbedding | Role::PositionEmbedding | Role::Head => (0, 0),
+    }
 }
 
-/// Numbers per token that one tangent adds while a product runs.
-fn tangent_per_token(config: &GptConfig, seq: usize) -> u64 {
-    let (c, attention) = (config.n_embd as u64, probabilities(config, seq));
-    config.n_layer as u64 * (16 * c + attention) + 16 * c
+/// (numbers kept per token by a primal pass, numbers that one tangent adds while a product runs).
+fn per_token(config: &GptConfig, seq: usize) -> (u64, u64) {
+    let (c, attention) = (config.n_embd, probabilities(config, seq) * config.n_layer);
+    let list = config.parameters();
+    let blocks = list.iter().filter(|p| p.layer.is_some()).map(of_parameter);
+    let (kept, tangent) = blocks.fold((0, 0), |(a, b), (kept, tangent)| (a + kept, b + tangent));
+    ((kept + 2 * attention + 5 * c) as u64, (tangent + attention + 16 * c) as u64)
 }
 
 impl Plan {
@@ -90,6 +106,7 @@ impl Plan {
         let size = settings.dtype.size() as u64;
         let vector_bytes = n as u64 * size;
         // parameters twice (flat and as tensors), the gradient, what is held, and the working vectors
+        let (kept_per_token, tangent_per_token) = per_token(config, batch.seq());
         let fixed = PROCESS + vector_bytes * (3 + held as u64 + WORKING * block as u64);
         let least = least.min(n);
         let activations = |sequences: usize, kept: usize| {
@@ -98,8 +115,8 @@ impl Plan {
                 let all = k * sequences * batch.seq() * config.vocab_size;
                 2 * size * all.min(cross_entropy::KEPT * k) as u64
             };
-            tokens * kept as u64 * kept_per_token(config, batch.seq())
-                + tokens * sequences as u64 * block as u64 * tangent_per_token(config, batch.seq())
+            tokens * kept as u64 * kept_per_token
+                + tokens * sequences as u64 * block as u64 * tangent_per_token
                 + logits(kept, 1)
                 + logits(sequences, block)
         };

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use regex::Regex;
 
-use crate::architecture::{GptConfig, Parameter};
+use crate::architecture::{GptConfig, Parameter, Projection};
 use crate::base::error::{Error, Result};
 use crate::base::takes::nearest;
 
@@ -31,10 +31,17 @@ impl Scope {
         self.ranges.iter().map(ExactSizeIterator::len).sum()
     }
 
-    fn of(name: String, parameters: &[&Parameter]) -> Self {
-        let layer = parameters.first().and_then(|p| p.layer()).map(|l| l as u32);
-        Scope { name, layer, head: None, ranges: join(parameters.iter().map(|p| p.range()).collect()) }
+    /// All numbers of these parameters; their block is its own where they have one in common.
+    pub fn of(name: impl Into<String>, parameters: &[&Parameter]) -> Self {
+        let ranges = join(parameters.iter().map(|p| p.range()).collect());
+        Scope { name: name.into(), layer: common_layer(parameters), head: None, ranges }
     }
+}
+
+/// The block that all of these lie in.
+fn common_layer(parameters: &[&Parameter]) -> Option<u32> {
+    let layer = parameters.first()?.layer;
+    layer.filter(|_| parameters.iter().all(|p| p.layer == layer)).map(|layer| layer as u32)
 }
 
 /// Sorted, with neighbours merged.
@@ -61,72 +68,46 @@ pub fn scopes(text: &str, config: &GptConfig) -> Result<Vec<Scope>> {
     let parameters = config.parameters();
     let all: Vec<&Parameter> = parameters.iter().collect();
     match text {
-        "all" => Ok(vec![Scope { layer: None, ..Scope::of("all".into(), &all) }]),
-        "blocks" => Ok(parameters.iter().map(|p| Scope::of(p.name.clone(), &[p])).collect()),
-        "layers" => Ok(layers(config, &parameters)),
-        "heads" => Ok(heads(config, &parameters)),
-        expression => matching(expression, config, &parameters).map(|scope| vec![scope]),
+        "all" => Ok(vec![Scope::of("all", &all)]),
+        "blocks" => Ok(all.iter().map(|p| Scope::of(p.name.as_str(), &[*p])).collect()),
+        "layers" => Ok(layers(config)),
+        "heads" => Ok(heads(config)),
+        expression => matching(expression, &parameters).map(|scope| vec![scope]),
     }
 }
 
-fn layers(config: &GptConfig, parameters: &[Parameter]) -> Vec<Scope> {
-    let with = |name: String, wanted: &dyn Fn(&Parameter) -> bool| {
-        Scope::of(name, &parameters.iter().filter(|p| wanted(p)).collect::<Vec<_>>())
+/// The blocks, then what lies outside of them.
+fn layers(config: &GptConfig) -> Vec<Scope> {
+    let list = config.parameters_by_layer();
+    let (blocks, outside): (Vec<&Parameter>, Vec<&Parameter>) = list.iter().partition(|p| p.layer.is_some());
+    let modules = |list: Vec<&Parameter>| -> Vec<Scope> {
+        let modules = list.chunk_by(|a, b| a.module == b.module);
+        modules.map(|parameters| Scope::of(parameters[0].module.as_str(), parameters)).collect()
     };
-    let mut list: Vec<Scope> = (0..config.n_layer)
-        .map(|layer| with(format!("transformer.h.{layer}"), &|p| p.layer() == Some(layer)))
-        .collect();
-    let mut names = vec!["transformer.wte", "transformer.wpe", "transformer.ln_f"];
-    if !config.tied_lm_head {
-        names.push("lm_head");
-    }
-    list.extend(
-        names.into_iter().map(|name| with(name.into(), &|p| p.name.starts_with(&format!("{name}.")))),
-    );
-    list
+    [modules(blocks), modules(outside)].concat()
 }
 
-/// A head's rows of q, k and v, and its columns of c_proj.
-fn heads(config: &GptConfig, parameters: &[Parameter]) -> Vec<Scope> {
-    let (c, d) = (config.n_embd, config.head_size());
-    let mut list = Vec::new();
-    for layer in 0..config.n_layer {
-        for head in 0..config.n_head {
-            let mut ranges = Vec::new();
-            for p in parameters.iter().filter(|p| p.layer() == Some(layer)) {
-                let name = p.name.split_once(".attn.").map_or("", |(_, name)| name);
-                match name {
-                    "c_attn.weight" | "c_attn.bias" => {
-                        let width = p.shape.get(1).copied().unwrap_or(1);
-                        for part in 0..3 {
-                            let start = p.offset + (part * c + head * d) * width;
-                            ranges.push(start..start + d * width);
-                        }
-                    }
-                    "c_proj.weight" => {
-                        ranges.extend((0..c).map(|row| {
-                            let start = p.offset + row * c + head * d;
-                            start..start + d
-                        }));
-                    }
-                    _ => {}
-                }
-            }
-            list.push(Scope {
-                name: format!("transformer.h.{layer}.attn[{head}]"),
-                layer: Some(layer as u32),
-                head: Some(head as u32),
-                ranges: join(ranges),
-            });
-        }
-    }
-    list
+/// A head's rows of q, k and v, and its columns of the projection behind them.
+fn heads(config: &GptConfig) -> Vec<Scope> {
+    let list = config.parameters_by_layer();
+    let blocks = list.chunk_by(|a, b| a.module == b.module).filter(|block| block[0].layer.is_some());
+    let of_block = |block: &[Parameter]| -> Vec<Scope> {
+        let ranges = |head| block.iter().flat_map(|p| p.of_head(head, config.head_size())).collect();
+        let scope = |head| Scope {
+            name: format!("{}.attn[{head}]", block[0].module),
+            layer: block[0].layer.map(|layer| layer as u32),
+            head: Some(head as u32),
+            ranges: join(ranges(head)),
+        };
+        (0..config.n_head).map(scope).collect()
+    };
+    blocks.flat_map(of_block).collect()
 }
 
 /// Bytes of a regular expression; its memory grows several hundred times as fast.
 const LONGEST: usize = 4096;
 
-fn matching(expression: &str, config: &GptConfig, parameters: &[Parameter]) -> Result<Scope> {
+fn matching(expression: &str, parameters: &[Parameter]) -> Result<Scope> {
     if expression.len() > LONGEST {
         return Err(Error::usage(format!("--scope takes an expression of {LONGEST} bytes at most")));
     }
@@ -137,19 +118,18 @@ fn matching(expression: &str, config: &GptConfig, parameters: &[Parameter]) -> R
         )
     })?;
     let mut ranges = Vec::new();
-    let mut layers = Vec::new();
+    let mut matched = Vec::new();
     for p in parameters {
-        let parts = if p.name.contains("c_attn.") { attention_parts(p, config.n_embd) } else { vec![] };
+        let before = ranges.len();
         if regex.is_match(&p.name) {
             ranges.push(p.range());
-            layers.push(p.layer());
-            continue;
+        } else {
+            let is_match =
+                |projection: Projection| regex.is_match(&format!("{}[{}]", p.name, projection.letter()));
+            ranges.extend(p.projections().into_iter().filter(|(q, _)| is_match(*q)).map(|(_, range)| range));
         }
-        for (name, range) in parts {
-            if regex.is_match(&name) {
-                ranges.push(range);
-                layers.push(p.layer());
-            }
+        if ranges.len() > before {
+            matched.push(p);
         }
     }
     if ranges.is_empty() {
@@ -165,13 +145,7 @@ fn matching(expression: &str, config: &GptConfig, parameters: &[Parameter]) -> R
             ),
         ));
     }
-    let one_layer = layers.iter().all(|l| *l == layers[0]);
-    Ok(Scope {
-        name: expression.into(),
-        layer: layers[0].filter(|_| one_layer).map(|l| l as u32),
-        head: None,
-        ranges: join(ranges),
-    })
+    Ok(Scope { name: expression.into(), layer: common_layer(&matched), head: None, ranges: join(ranges) })
 }
 
 /// The reason alone: the expression itself, drawn with a mark below, takes several lines.
@@ -188,16 +162,6 @@ fn near(expression: &str, parameters: &[Parameter]) -> Option<String> {
         name.match_indices('.').map(|(at, _)| &name[at + 1..])
     });
     nearest(expression, WORDS.into_iter().chain(ends)).map(str::to_string)
-}
-
-fn attention_parts(p: &Parameter, c: usize) -> Vec<(String, Range<usize>)> {
-    let part = p.len() / 3;
-    debug_assert_eq!(p.shape[0], 3 * c);
-    ["q", "k", "v"]
-        .iter()
-        .enumerate()
-        .map(|(i, name)| (format!("{}[{name}]", p.name), p.offset + i * part..p.offset + (i + 1) * part))
-        .collect()
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub struct Part {
     pub matrix: bool,
     /// Its learning rate over the optimizer's: 1, unless the optimizer's groups differ.
     pub rate: f64,
-    /// Its weight decay over the optimizer's: 1 for matrices and 0 for vectors, unless groups say otherwise.
+    /// Its weight decay over the optimizer's: 1 where it decays and 0 where not, unless groups say otherwise.
     pub decay: f64,
 }
 
@@ -46,18 +46,18 @@ impl Part {
     /// All parameters of a model.
     pub fn all(parameters: &[Parameter]) -> Vec<Part> {
         let part = |p: &Parameter| {
-            let matrix = p.shape.len() >= 2;
+            let matrix = p.is_matrix();
             let rows = if matrix { p.shape[0] } else { 1 };
             let columns = p.len() / rows;
             Part {
                 name: p.name.as_str().into(),
-                layer: p.layer().map(|layer| layer as u32),
+                layer: p.layer.map(|layer| layer as u32),
                 start: p.offset,
                 rows,
                 columns,
                 matrix,
                 rate: 1.0,
-                decay: if matrix { 1.0 } else { 0.0 },
+                decay: if p.decayed { 1.0 } else { 0.0 },
             }
         };
         parameters.iter().map(part).collect()

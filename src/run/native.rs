@@ -48,9 +48,8 @@ pub fn is_hugging_face(folder: &Path) -> bool {
 pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
     let config_path = folder.join("config.json");
     let config_bytes = fs::read(&config_path).at("read", &config_path)?;
-    let config: GptConfig = serde_json::from_slice(&config_bytes)
+    let config = GptConfig::from_json(&config_bytes)
         .map_err(|e| Error::file(&config_path, format!("is no model configuration: {e}")))?;
-    config.validate().map_err(|e| Error::file(&config_path, format!("is no model configuration: {e}")))?;
 
     let model_path = folder.join(MODEL_FILE);
     let model_bytes = fs::read(&model_path).at("read", &model_path)?;

@@ -1,27 +1,27 @@
-//! nanoGPT's initialisation.
+//! What training starts from.
 
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::architecture::GptConfig;
+use crate::architecture::{GptConfig, Initial};
 use crate::base::random;
 use crate::base::values::{DType, Values};
 
-/// Matrices from N(0, 0.02²), the output projections of each block from N(0, (0.02/√(2L))²), norms at one,
-/// biases at zero; one random stream per parameter, so that a variant of the model shares the rest.
+/// What the architecture says of each parameter; one random stream per parameter, so that a variant of the model
+/// shares the rest.
 pub fn initial_parameters(config: &GptConfig, seed: u64, dtype: DType) -> Values {
     let mut flat = vec![0.0f64; config.num_parameters()];
     for parameter in config.parameters() {
         let part = &mut flat[parameter.range()];
-        if parameter.shape.len() >= 2 {
-            let projection = parameter.name.ends_with("c_proj.weight");
-            let sd = if projection { 0.02 / (2.0 * config.n_layer as f64).sqrt() } else { 0.02 };
-            let stream = &mut random::stream(seed, 0, &format!("init/{}", parameter.name));
-            for x in part {
-                let z: f64 = StandardNormal.sample(stream);
-                *x = sd * z;
+        match parameter.initial {
+            Initial::Normal(deviation) => {
+                let stream = &mut random::stream(seed, 0, &format!("init/{}", parameter.name));
+                for x in part {
+                    let z: f64 = StandardNormal.sample(stream);
+                    *x = deviation * z;
+                }
             }
-        } else if parameter.name.ends_with(".weight") {
-            part.fill(1.0);
+            Initial::Ones => part.fill(1.0),
+            Initial::Zeros => {}
         }
     }
     Values::F64(flat).cast(dtype)

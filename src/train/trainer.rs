@@ -10,6 +10,7 @@ use super::jumps::Jumps;
 use super::listener::{Listener, Position};
 use super::log::{StepLine, StepLog};
 use super::ring::{Ring, StateView};
+use crate::architecture::Parameter;
 use crate::base::device::Device;
 use crate::base::error::{Error, Result};
 use crate::base::files;
@@ -79,7 +80,7 @@ impl Trainer {
         check(&config, &corpus)?;
         let parameters = config.model.parameters();
         let n = config.model.num_parameters();
-        let decayed = parameters.iter().filter(|p| p.shape.len() >= 2).map(|p| p.range()).collect();
+        let decayed = parameters.iter().filter(|p| p.decayed).map(Parameter::range).collect();
         let fresh = AdamW::new(config.optimizer, n, config.dtype, decayed);
         let path = folder.path();
         run::remove_unfinished(&path.join("checkpoints"))?;

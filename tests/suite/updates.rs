@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use warmlab::architecture::Parameter;
+use warmlab::architecture::{Initial, Parameter, Role};
 use warmlab::base::random::stream;
 use warmlab::base::row::Row;
 use warmlab::base::values::{DType, Values};
@@ -118,7 +118,17 @@ const HYPER: Hyperparameters = Hyperparameters { beta1: 0.9, beta2: 0.95, eps: 1
 fn shapes(shapes: &[&[usize]]) -> Vec<Parameter> {
     let mut offset = 0;
     let make = |(i, shape): (usize, &&[usize])| {
-        let parameter = Parameter { name: format!("p{i}"), shape: shape.to_vec(), offset };
+        let parameter = Parameter {
+            name: format!("p{i}"),
+            shape: shape.to_vec(),
+            offset,
+            role: Role::MlpInput,
+            bias: shape.len() == 1,
+            layer: None,
+            module: String::new(),
+            initial: Initial::Zeros,
+            decayed: shape.len() > 1,
+        };
         offset += parameter.len();
         parameter
     };
@@ -132,7 +142,7 @@ fn the_tracked_pass_updates_to_the_same_bits_and_its_sums_are_plain_loops() {
         shapes(&[&[70, 6], &[5], &[3, 1000], &[33, 129], &[40, 16], &[1, 1], &[2000], &[600, 40]]);
     let parts = Part::all(&parameters);
     let n = parameters.last().unwrap().range().end;
-    let decayed: Vec<_> = parameters.iter().filter(|p| p.shape.len() > 1).map(|p| p.range()).collect();
+    let decayed: Vec<_> = parameters.iter().filter(|p| p.decayed).map(|p| p.range()).collect();
     for dtype in [DType::F64, DType::F32] {
         let close = if dtype == DType::F64 { 1e-11 } else { 1e-4 };
         let random = &mut stream(5, 0, "updates");

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::kind;
 use super::names::plain;
-use crate::architecture::{Activation, GptConfig};
+use crate::architecture::{Activation, GPT2, GptConfig};
 use crate::base::error::{Error, Result};
 use crate::base::pickle::Id;
 use crate::run::find::step_in_name;
@@ -97,7 +97,7 @@ pub fn read(file: &TorchFile, weights: &Named) -> Result<Header> {
         )
     };
     let config = GptConfig {
-        arch: "gpt2".into(),
+        arch: &GPT2,
         n_layer: field("n_layer")?
             .or(blocks.max().map(|last: usize| last + 1))
             .ok_or_else(|| missing("n_layer"))?,

@@ -1,6 +1,6 @@
 //! nanoGPT's names of tensors: what wrappers add to them, and the orders optimizers keep them in.
 
-use crate::architecture::GptConfig;
+use crate::architecture::{GptConfig, Parameter, Role};
 
 /// What torch.compile, DataParallel and their like put into names, in any order.
 const WRAPPERS: [&str; 4] = ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
@@ -8,27 +8,6 @@ const WRAPPERS: [&str; 4] = ["_orig_mod", "module", "_fsdp_wrapped_module", "_ch
 /// A name as the model itself has it.
 pub fn plain(name: &str) -> String {
     name.split('.').filter(|part| !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
-}
-
-/// Parameter names in the order of nanoGPT's `named_parameters`.
-pub fn named_parameters(config: &GptConfig) -> Vec<String> {
-    let mut names = vec!["transformer.wte.weight".to_string(), "transformer.wpe.weight".to_string()];
-    let mut layer = |name: String| {
-        names.push(format!("{name}.weight"));
-        if config.bias {
-            names.push(format!("{name}.bias"));
-        }
-    };
-    for i in 0..config.n_layer {
-        for part in ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"] {
-            layer(format!("transformer.h.{i}.{part}"));
-        }
-    }
-    layer("transformer.ln_f".into());
-    if !config.tied_lm_head {
-        names.push("lm_head.weight".into());
-    }
-    names
 }
 
 /// The parameters of each group of an optimizer, in order.
@@ -42,16 +21,17 @@ pub struct Layout {
 /// The layouts nanoGPT and its forks have had. Groups differ in size from one to the next, so that their
 /// sizes tell which it is.
 pub fn layouts(config: &GptConfig) -> Vec<Layout> {
-    let names = named_parameters(config);
-    let is_vector = |name: &String| name.contains(".ln_") || name.ends_with(".bias");
-    let is_embedding = |name: &String| name.contains(".wte.") || name.contains(".wpe.");
-    let (vectors, matrices): (Vec<_>, Vec<_>) = names.iter().cloned().partition(is_vector);
-    let (mut linear, mut rest): (Vec<_>, Vec<_>) =
-        names.iter().cloned().partition(|name| !is_vector(name) && !is_embedding(name));
+    let list = config.parameters_by_layer();
+    let names = |wanted: &dyn Fn(&Parameter) -> bool| -> Vec<String> {
+        list.iter().filter(|p| wanted(p)).map(|p| p.name.clone()).collect()
+    };
+    let is_embedding = |p: &Parameter| [Role::TokenEmbedding, Role::PositionEmbedding].contains(&p.role);
+    let is_linear = |p: &Parameter| p.is_matrix() && !is_embedding(p);
+    let (mut linear, mut rest) = (names(&is_linear), names(&|p| !is_linear(p)));
     linear.sort();
     rest.sort();
     vec![
-        Layout { note: None, groups: vec![matrices, vectors] },
+        Layout { note: None, groups: vec![names(&Parameter::is_matrix), names(&|p| !p.is_matrix())] },
         Layout {
             note: Some(
                 "the optimizer has the order of nanoGPT before May 2023; models of that time had the tanh \
@@ -61,7 +41,7 @@ pub fn layouts(config: &GptConfig) -> Vec<Layout> {
         },
         Layout {
             note: Some("the optimizer has one group, read in the order of the model's parameters"),
-            groups: vec![names],
+            groups: vec![names(&|_| true)],
         },
     ]
 }

@@ -1,11 +1,10 @@
-//! The architecture of a GPT and, following from it, the name and shape of every parameter.
+//! The sizes of a GPT. `config.json` of a native checkpoint is this structure.
 //!
-//! `config.json` of a native checkpoint is this structure. Parameter names and shapes are nanoGPT's
-//! (`transformer.h.0.attn.c_attn.weight` of shape (3C, C)); a tied head is not listed, because it is
-//! the token embedding. All flat vectors follow [`GptConfig::parameters`]: sorted by name, row-major.
+//! All flat vectors follow [`GptConfig::parameters`]: sorted by name, row-major.
 
 use serde::{Deserialize, Serialize};
 
+use super::{ARCHITECTURES, Architecture, Parameter};
 use crate::base::error::{Error, Result};
 
 /// The nonlinearity of the MLP.
@@ -19,13 +18,13 @@ pub enum Activation {
     GeluTanh,
 }
 
-/// A pre-LN GPT-2 with learned positions.
+/// Which architecture, and of what sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GptConfig {
-    /// "gpt2", the only architecture so far.
-    #[serde(default = "gpt2")]
-    pub arch: String,
+    /// The architecture; in JSON its name.
+    #[serde(default = "first", deserialize_with = "Architecture::deserialize")]
+    pub arch: &'static Architecture,
     /// Transformer blocks, L.
     pub n_layer: usize,
     /// Attention heads per block, H.
@@ -50,8 +49,8 @@ pub struct GptConfig {
     pub tied_lm_head: bool,
 }
 
-fn gpt2() -> String {
-    "gpt2".into()
+fn first() -> &'static Architecture {
+    ARCHITECTURES[0]
 }
 fn yes() -> bool {
     true
@@ -60,44 +59,29 @@ fn default_layer_norm_eps() -> f64 {
     1e-5
 }
 
-/// One parameter tensor and its place in the flat vector.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameter {
-    /// nanoGPT's name.
-    pub name: String,
-    /// (rows, columns) for matrices, (length) for biases and norms.
-    pub shape: Vec<usize>,
-    /// Position of its first number in the flat vector.
-    pub offset: usize,
-}
-
-impl Parameter {
-    /// How many numbers it holds.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Whether it holds none (it never does in a valid configuration).
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Its positions in the flat vector.
-    pub fn range(&self) -> std::ops::Range<usize> {
-        self.offset..self.offset + self.len()
-    }
-
-    /// The transformer block it belongs to, for names `transformer.h.N.…`.
-    pub fn layer(&self) -> Option<usize> {
-        self.name.strip_prefix("transformer.h.")?.split('.').next()?.parse().ok()
-    }
-}
-
 /// More parameters than this are refused before any memory is taken: a config that asks for them is
 /// damaged or hostile.
 const MAX_PARAMETERS: usize = 100_000_000_000;
 
 impl GptConfig {
+    /// From the text of a `config.json`, checked.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] saying what is wrong with it; an architecture that is not known before anything else, since
+    /// its sizes may have names of their own.
+    pub fn from_json(text: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Named {
+            arch: String,
+        }
+        if let Ok(Named { arch }) = serde_json::from_slice(text) {
+            Architecture::named(&arch).map_err(Error::usage)?;
+        }
+        let config: GptConfig = serde_json::from_slice(text).map_err(|e| Error::usage(e.to_string()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
     /// Checks that the sizes make a model.
     ///
     /// # Errors
@@ -118,9 +102,6 @@ impl GptConfig {
                 return Err(Error::usage(format!("{name} is {size}, larger than any GPT")));
             }
         }
-        if self.arch != "gpt2" {
-            return Err(Error::usage(format!("arch \"{}\" is not known; only \"gpt2\" is", self.arch)));
-        }
         if !self.n_embd.is_multiple_of(self.n_head) {
             return Err(Error::usage(format!(
                 "n_embd {} is not a multiple of n_head {}",
@@ -133,9 +114,8 @@ impl GptConfig {
                 self.layer_norm_eps
             )));
         }
-        let (c, wide) = (self.n_embd as u128, (self.block_size + 2 * self.vocab_size) as u128);
-        let count = 13 * self.n_layer as u128 * c * c + wide * c;
-        if count > MAX_PARAMETERS as u128 {
+        let count = self.num_parameters();
+        if count > MAX_PARAMETERS {
             return Err(Error::usage(format!("the configuration asks for {count} parameters")));
         }
         Ok(())
@@ -143,44 +123,27 @@ impl GptConfig {
 
     /// Every parameter, sorted by name: the order of all flat vectors.
     pub fn parameters(&self) -> Vec<Parameter> {
-        let (c, bias) = (self.n_embd, self.bias);
-        let mut list: Vec<(String, Vec<usize>)> = vec![
-            ("transformer.wte.weight".into(), vec![self.vocab_size, c]),
-            ("transformer.wpe.weight".into(), vec![self.block_size, c]),
-        ];
-        let mut pair = |name: String, shape: Vec<usize>| {
-            if bias {
-                list.push((format!("{name}.bias"), vec![shape[0]]));
-            }
-            list.push((format!("{name}.weight"), shape));
-        };
-        for layer in 0..self.n_layer {
-            let block = format!("transformer.h.{layer}");
-            pair(format!("{block}.ln_1"), vec![c]);
-            pair(format!("{block}.attn.c_attn"), vec![3 * c, c]);
-            pair(format!("{block}.attn.c_proj"), vec![c, c]);
-            pair(format!("{block}.ln_2"), vec![c]);
-            pair(format!("{block}.mlp.c_fc"), vec![4 * c, c]);
-            pair(format!("{block}.mlp.c_proj"), vec![c, 4 * c]);
-        }
-        pair("transformer.ln_f".into(), vec![c]);
-        if !self.tied_lm_head {
-            list.push(("lm_head.weight".into(), vec![self.vocab_size, c]));
-        }
-        list.sort();
+        let mut list = self.parameters_by_layer();
+        list.sort_by_key(|p| p.offset);
+        list
+    }
+
+    /// Every parameter in the order of the layers, as PyTorch's `named_parameters` has them.
+    pub fn parameters_by_layer(&self) -> Vec<Parameter> {
+        let mut list = (self.arch.list)(self);
+        let mut by_name: Vec<&mut Parameter> = list.iter_mut().collect();
+        by_name.sort_by(|a, b| a.name.cmp(&b.name));
         let mut offset = 0;
-        list.into_iter()
-            .map(|(name, shape)| {
-                let parameter = Parameter { name, shape, offset };
-                offset += parameter.len();
-                parameter
-            })
-            .collect()
+        for parameter in by_name {
+            parameter.offset = offset;
+            offset += parameter.len();
+        }
+        list
     }
 
     /// How many numbers the model holds, n; a tied head is counted once.
     pub fn num_parameters(&self) -> usize {
-        self.parameters().last().map_or(0, |p| p.offset + p.len())
+        (self.arch.list)(self).iter().map(Parameter::len).sum()
     }
 
     /// Width of one attention head, d = C/H.
@@ -211,26 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn gpt2_small_has_its_published_size() {
-        let gpt2 = GptConfig {
-            n_layer: 12,
-            n_head: 12,
-            n_embd: 768,
-            block_size: 1024,
-            vocab_size: 50257,
-            bias: true,
-            ..small()
-        };
-        assert_eq!(gpt2.num_parameters(), 124_439_808);
-    }
-
-    #[test]
     fn impossible_sizes_are_refused() {
         for broken in [
             GptConfig { n_head: 4, ..small() },
             GptConfig { n_layer: 0, ..small() },
             GptConfig { n_embd: 1 << 27, ..small() },
-            GptConfig { arch: "llama".into(), ..small() },
             GptConfig { layer_norm_eps: f64::NAN, ..small() },
             GptConfig { layer_norm_eps: f64::INFINITY, ..small() },
         ] {
@@ -238,5 +186,14 @@ mod tests {
         }
         assert!(small().validate().is_ok());
         assert!(serde_json::from_str::<GptConfig>(r#"{"n_layer": 1, "rope": true}"#).is_err());
+    }
+
+    #[test]
+    fn an_unknown_architecture_is_refused_by_its_name() {
+        let llama = br#"{"rope_theta": 1e4, "arch": "llama"}"#;
+        let error = GptConfig::from_json(llama).expect_err("not known").to_string();
+        assert_eq!(error, r#"arch "llama" is not known; what is known: "gpt2""#);
+        let text = serde_json::to_vec(&small()).expect("written");
+        assert_eq!(GptConfig::from_json(&text).expect("read"), small());
     }
 }
