@@ -27,9 +27,8 @@ use crate::base::takes::Takes;
 use crate::base::values::Values;
 use crate::model::LayerInputs;
 use crate::optim::{UpdateStatistics, equilibrium, representation_change};
-use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::snapshot::step::{Step, Wanted, sample_tokens};
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training, falls_due};
+use crate::snapshot::{Needs, Snapshot};
 
 /// Angles of updates.
 pub struct Angular;
@@ -140,8 +139,37 @@ impl Analysis for Angular {
          a 68% interval over sampled tokens (Student's t); n: coordinates, neurons or tokens"
     }
 
-    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
-        let wanted = options.get("rrc-rows")?;
+    fn tracks(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
+        let (rows, every) = (options.get("rrc-rows")?, options.get("rrc-every")?);
+        Ok(Box::new(Turns { rows, every: training.map(|_| every) }))
+    }
+}
+
+/// The options, understood.
+struct Turns {
+    /// Tokens sampled for the representation change; 0 is all.
+    rows: usize,
+    /// Updates between representation changes, in training.
+    every: Option<u64>,
+}
+
+impl Turns {
+    /// Whether the representation change of the update after `step` is wanted.
+    fn is_due(&self, step: u64) -> bool {
+        self.every.is_none_or(|every| falls_due(every, step + 1))
+    }
+}
+
+impl Session for Turns {
+    fn needs(&self, step: u64) -> Needs {
+        Needs { token_rows: self.is_due(step).then_some(self.rows), ..Needs::default() }
+    }
+
+    fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>> {
         let (optimizer, _) = snapshot.adam()?;
         optimizer.last_update_is_adams().map_err(Error::usage)?;
         let mut rows = Vec::new();
@@ -150,45 +178,24 @@ impl Analysis for Angular {
             Some(last) => {
                 let known = if trusted == Status::Ok { optimizer.last_rate().1 } else { trusted };
                 rows.extend(
-                    state_rows(&last, &optimizer.name).into_iter().map(|row| row.no_better_than(known)),
+                    state_rows(last, &optimizer.name).into_iter().map(|row| row.no_better_than(known)),
                 );
             }
             None => observer.note("no update has been applied yet: only what the first one will be is known"),
         }
         let trust = |row: Row| row.no_better_than(trusted);
-        if let Err(reason) = optimizer.next_update_is_adams() {
+        if let Err(reason) = snapshot.next_update_is_known() {
             observer
                 .note(&format!("{reason}: update/cos_previous, update/rrc and gradient/norm are left out"));
-            return Ok(snapshot.stamp(self.name(), rows.into_iter().map(trust).collect()));
+            return Ok(rows.into_iter().map(trust).collect());
         }
         let next = snapshot.next_update()?;
         rows.extend(gradient_rows(&next.statistics));
-        let tokens = snapshot.batch().num_tokens();
-        let tokens = sample_tokens(snapshot.settings().seed, snapshot.step(), tokens, wanted);
-        let inputs = snapshot.gpt()?.inputs(snapshot.batch(), snapshot.micro_batch()?, &tokens)?;
-        let state = (&next.parameters, &next.exp_avg, &next.exp_avg_sq);
-        rows.extend(representation_rows(&next.statistics, state, &inputs));
-        Ok(snapshot.stamp(self.name(), rows.into_iter().map(trust).collect()))
-    }
-
-    fn tracks(&self) -> bool {
-        true
-    }
-
-    fn wants(&self, update: u64, options: &Options) -> Result<Wanted> {
-        let every: u64 = options.get("rrc-every")?;
-        let due = every > 0 && (update == 1 || update.is_multiple_of(every));
-        let rows = options.get("rrc-rows")?;
-        Ok(Wanted { token_rows: due.then_some(rows), ..Wanted::default() })
-    }
-
-    fn at_step(&self, step: &Step, _options: &Options) -> Result<Vec<Row>> {
-        let mut gradient = gradient_rows(step.update);
-        if let Some(inputs) = step.inputs {
-            let state = (step.parameters, step.exp_avg, step.exp_avg_sq);
-            gradient.extend(representation_rows(step.update, state, inputs));
+        if self.is_due(snapshot.step()) {
+            let state: (&Values, &Values, &Values) = (&next.parameters, &next.exp_avg, &next.exp_avg_sq);
+            rows.extend(representation_rows(&next.statistics, state, snapshot.inputs(self.rows)?));
         }
-        Ok(step.stamp(self.name(), gradient, state_rows(step.update, step.optimizer)))
+        Ok(rows.into_iter().map(trust).collect())
     }
 }
 

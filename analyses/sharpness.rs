@@ -27,7 +27,7 @@ use crate::optim::limits::{self, Limits};
 use crate::optim::stability;
 use crate::run::OptimizerState;
 use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training};
 
 /// Curvature along the directions training moves in.
 pub struct Sharpness;
@@ -108,15 +108,22 @@ impl Analysis for Sharpness {
          factor c of update N+1, held frozen like P; thresholds are asymptotic and assume a frozen P"
     }
 
-    fn run(&self, snapshot: &Snapshot, _: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
+    fn begin(&self, _: &Options, _: Option<&Training>) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Sharpness))
+    }
+}
+
+impl Session for Sharpness {
+    fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>> {
         // H g, P, P⁻¹x twice, a moved model twice, and the next update's gradient, parameters and moments
         let plan = snapshot.plan(Demand::new(1, 4, 4).holding(10))?;
-        observer.note(&format!("plan: {}", plan.describe(snapshot.batch())));
-        let curvature = snapshot.curvature(&plan)?;
+        let batch = snapshot.measured_on()?;
+        observer.note(&format!("plan: {}", plan.describe(batch)));
+        let curvature = &*snapshot.curvature(&plan)?;
         let g = curvature.gradient();
         let n = g.len();
         let hg = product(curvature, g)?;
-        let tokens = snapshot.batch().num_tokens() as u64;
+        let tokens = batch.num_tokens() as u64;
         let mut rows = vec![Row::new("loss/mean", curvature.loss()).n(tokens)];
         let square = g.dot(g, 0..n);
         rows.push(Row::new("sharpness/gradient", g.dot(&hg, 0..n) / square).n(1));
@@ -124,7 +131,9 @@ impl Analysis for Sharpness {
             |d: &Values, guess: f64| critical(snapshot, curvature, plan.micro_batch, d, guess, observer);
 
         let adam = adam(snapshot).filter(|o| o.exp_avg_sq.is_some() || o.updates == 0);
-        let Some((o, (limits, clip))) = adam.zip(snapshot.limits(square.sqrt(), observer)) else {
+        let limits = snapshot.limits(Some(square.sqrt()), observer);
+        let Some((o, (limits, clip))) = adam.zip(limits.and_then(|(limits, clip)| Some((limits, clip?))))
+        else {
             let why = format!(
                 "{}: gradient_adam, directional and critical are left out, critical_gradient is along the gradient",
                 unknown_direction(snapshot)
@@ -136,7 +145,7 @@ impl Analysis for Sharpness {
                 along(g, bend)?.map(|row| Row { quantity: "sharpness/critical_gradient".into(), ..row }),
             );
             rows.extend(thresholds(snapshot));
-            return Ok(snapshot.stamp(self.name(), rows));
+            return Ok(rows);
         };
         rows.push(limits::clip_row(clip));
 
@@ -156,7 +165,7 @@ impl Analysis for Sharpness {
         rows.push(Row::new("sharpness/directional", bend).n(1).status(status));
         rows.extend(along(&d, bend)?);
         rows.extend(thresholds(snapshot));
-        Ok(snapshot.stamp(self.name(), rows))
+        Ok(rows)
     }
 }
 
@@ -183,7 +192,7 @@ fn critical(
     directional: f64,
     observer: &dyn Observer,
 ) -> Result<Option<Row>> {
-    let settings = snapshot.settings();
+    let (settings, batch) = (snapshot.settings(), snapshot.measured_on()?);
     let start = &snapshot.checkpoint().parameters;
     let at = |eta: f64| -> Result<f64> {
         observer.check()?;
@@ -192,10 +201,10 @@ fn critical(
             Values::F32(x) => Values::F32((0..x.len()).map(|i| moved(i) as f32).collect()),
             Values::F64(x) => Values::F64((0..x.len()).map(moved).collect()),
         };
-        Gpt::new(snapshot.config(), &values, &settings.device.burn())?.loss(snapshot.batch(), micro_batch)
+        Gpt::new(snapshot.config(), &values, &settings.device.burn())?.loss(batch, micro_batch)
     };
     // the same pass at 0, so that both sides round alike
-    let base = curvature.gpt().loss(snapshot.batch(), micro_batch)?;
+    let base = curvature.gpt().loss(batch, micro_batch)?;
     let lr = snapshot.optimizer().map(|o| o.lr).filter(|lr| *lr > 0.0).unwrap_or(1e-3);
     let guess = if directional > 0.0 { 2.0 / directional } else { lr };
     let Some(bracket) = critical_rate(base, guess, at)? else {
@@ -219,7 +228,7 @@ fn unknown_direction(snapshot: &Snapshot) -> String {
 }
 
 /// The optimizer, where its next update is Adam's, with one rate.
-fn adam(snapshot: &Snapshot) -> Option<&OptimizerState> {
+fn adam<'a>(snapshot: &'a Snapshot<'_>) -> Option<&'a OptimizerState> {
     snapshot.optimizer().filter(|o| o.next_update_is_adams().is_ok() && o.only_rate().is_some())
 }
 

@@ -8,7 +8,7 @@
 //!     cargo bench --bench engine [-- small|large] [--threads N] [--rounds N] [--json]
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -16,16 +16,18 @@ use rand::RngExt;
 use warmlab::analyses::ANALYSES;
 use warmlab::architecture::GptConfig;
 use warmlab::base::random::stream;
-use warmlab::base::values::DType;
+use warmlab::base::settings::Settings;
+use warmlab::base::values::{DType, Values};
 use warmlab::data::Batch;
 use warmlab::linalg::{LinearOperator, probes};
-use warmlab::measure::{Tracker, Tracking};
+use warmlab::measure::{Measurement, Tracker};
 use warmlab::model::{Gpt, Look};
 use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
 use warmlab::optim::{AdamW, Hyperparameters, Part, clip_factor};
-use warmlab::snapshot::analysis::{Analysis, Options};
-use warmlab::snapshot::step::{Step, sample_tokens};
-use warmlab::train::{Cadence, Listener, initial_parameters};
+use warmlab::run::{Checkpoint, OptimizerState};
+use warmlab::snapshot::analysis::{Analysis, Options, Training};
+use warmlab::snapshot::{NextUpdate, Snapshot, sample_tokens};
+use warmlab::train::{Cadence, Listener, Ring, initial_parameters};
 
 #[global_allocator]
 static ALLOCATOR: warmlab::base::allocator::Allocator = warmlab::base::allocator::Allocator;
@@ -143,17 +145,55 @@ fn bench(size: &Size, rounds: usize, json: bool) {
     let mut adam = AdamW::new(hyper, n, DType::F32, vec![0..n]);
     let parts = Part::all(&config.parameters());
     let folder = tempfile::tempdir().unwrap();
-    let tracking = |analysis: &&'static dyn Analysis| Tracking {
-        analysis: *analysis,
-        options: Options::defaults(analysis.options()),
-        cadence: Cadence { early: 0, every: 1, at: vec![] },
-        meta: Default::default(),
-        memory: None,
+    let settings = Settings {
+        dtype: DType::F32,
+        device: Default::default(),
+        micro_batch: Some(size.batch),
+        memory: 4 << 30,
+        seed: 1,
+    };
+    let training = Training { config: &config, probe: &batch, settings: &settings };
+    let tracking = |analysis: &&'static dyn Analysis| {
+        let options = Options::defaults(analysis.options());
+        Measurement {
+            analysis: *analysis,
+            session: analysis.begin(&options, Some(&training)).unwrap(),
+            cadence: Cadence { early: 0, every: 1, at: vec![] },
+            meta: Default::default(),
+        }
+    };
+    // as in training, whether it is measured or not
+    let mut ring = Ring::new(3);
+    let about = |steps: u64| Checkpoint {
+        path: Default::default(),
+        run: "bench".into(),
+        format: "native",
+        step: steps,
+        config: config.clone(),
+        parameters: Values::F32(vec![]),
+        optimizer: Some(OptimizerState {
+            name: "adamw".into(),
+            updates: steps,
+            lr: 1e-6,
+            last_lr: Some(1e-6),
+            beta1: hyper.beta1,
+            beta2: hyper.beta2,
+            eps: hyper.eps,
+            weight_decay: hyper.weight_decay,
+            grad_clip: Some(1.0),
+            ..OptimizerState::default()
+        }),
+        next_grad_norm: None,
+        without_optimizer: None,
+        loss: None,
+        seed: None,
+        notes: vec![],
+        sha256: String::new(),
     };
     let tracked =
         ANALYSES.iter().filter(|a| a.tracks() && !EXPENSIVE.contains(&a.name())).map(tracking).collect();
     let mut tracker = Tracker::open(folder.path(), Default::default(), Default::default(), tracked).unwrap();
-    let (run, mut steps): (Arc<str>, u64) = ("bench".into(), 0);
+    let mut steps = 0;
 
     let shapes = linear_shapes(&config, batch.num_tokens());
     let mut buffers: Vec<_> =
@@ -189,9 +229,8 @@ fn bench(size: &Size, rounds: usize, json: bool) {
         for tracked in [false, true] {
             let start = Instant::now();
             for _ in 0..STEPS {
-                steps += u64::from(tracked);
-                let wanted = if tracked { tracker.wants(steps).unwrap() } else { None };
-                let asked = wanted.unwrap_or_default();
+                let needs = if tracked { tracker.needs(steps) } else { None };
+                let asked = needs.unwrap_or_default();
                 let rows = asked.token_rows.map(|rows| sample_tokens(1, steps, batch.num_tokens(), rows));
                 let look = Look {
                     tokens: rows.as_deref(),
@@ -200,31 +239,23 @@ fn bench(size: &Size, rounds: usize, json: bool) {
                     micro_batches: false,
                 };
                 let (loss, gradient, seen) = model.gradient_observed(&batch, size.batch, look).unwrap();
-                let (grad_norm, factor) = clip_factor(&gradient, 1.0);
+                let (_, factor) = clip_factor(&gradient, 1.0);
+                let state = ring.push(about(steps), [&values, adam.exp_avg(), adam.exp_avg_sq()]);
                 if tracked {
                     let mut update = adam.update_tracked(&mut values, &gradient, factor, 1e-6, 1e-6, &parts);
+                    steps += 1;
                     update.step = steps;
-                    tracker
-                        .heard(&Step {
-                            run: &run,
-                            config: &config,
-                            optimizer: "adamw",
-                            update: &update,
-                            next_lr: 1e-6,
-                            grad_clip: 1.0,
-                            batch: &batch,
-                            gpt: &model,
-                            loss,
-                            grad_norm,
-                            gradient: &gradient,
-                            parameters: &values,
-                            exp_avg: adam.exp_avg(),
-                            exp_avg_sq: adam.exp_avg_sq(),
-                            inputs: seen.inputs.as_ref(),
-                            statistics: seen.statistics.as_ref(),
-                            micro_batches: seen.micro_batches.as_ref(),
-                        })
-                        .unwrap();
+                    let next = NextUpdate {
+                        statistics: update.clone(),
+                        parameters: Cow::Borrowed(&values),
+                        exp_avg: Cow::Borrowed(adam.exp_avg()),
+                        exp_avg_sq: Cow::Borrowed(adam.exp_avg_sq()),
+                    };
+                    let snapshot =
+                        Snapshot::new(state, batch.clone(), settings.clone()).with_model(model.clone());
+                    let snapshot = snapshot.with_pass(loss, gradient, seen).with_next_update(next);
+                    tracker.measure(snapshot).unwrap();
+                    tracker.updated(update);
                 } else {
                     adam.update(&mut values, &gradient, factor, 1e-6);
                 }

@@ -32,7 +32,7 @@
 //!
 //! ## Eigenvalues to trust
 //!
-//! [`linalg::eigsh`] is block Lanczos with full reorthogonalisation and, where the basis outgrows the memory,
+//! [`eigsh`](fn@linalg::eigsh) is block Lanczos with full reorthogonalisation and, where the basis outgrows the memory,
 //! thick restarts. Three things make its answers citable:
 //! - *the residual is recomputed*: ‖A v − θ v‖ with one fresh product per reported pair. For a symmetric
 //!   matrix some eigenvalue lies within that distance of θ; it is the row's `uncertainty`;

@@ -30,8 +30,7 @@ use crate::base::takes::Takes;
 use crate::base::values::Values;
 use crate::optim::{Distribution, Part, Sums, UpdateStatistics, distributions};
 use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::snapshot::step::{Step, Wanted};
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training, falls_due};
 use crate::stats::radam::Convention;
 use crate::stats::{momentum, radam};
 
@@ -102,13 +101,42 @@ impl Analysis for Adam {
          on the logarithm); n: coordinates or streams"
     }
 
-    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
-        let levels = levels(options)?;
+    fn tracks(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
+        let (every, streams): (u64, usize) = (options.get("quantile-every")?, options.get("resample")?);
+        if streams > 0 && training.is_some() {
+            return Err(Error::usage_hint(
+                "resample takes a gradient per sequence, and is measured at checkpoints",
+                "warmlab adam --resample",
+            ));
+        }
+        let quantile_every = training.map(|_| every);
+        Ok(Box::new(State { levels: levels(options)?, quantile_every, streams }))
+    }
+}
+
+/// The options, understood.
+struct State {
+    /// Of the quantiles of v.
+    levels: Vec<f64>,
+    /// Updates between quantiles, in training.
+    quantile_every: Option<u64>,
+    /// Streams of resampled batches; 0 is none.
+    streams: usize,
+}
+
+impl Session for State {
+    fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>> {
         let (o, hyper) = snapshot.adam()?;
         let mut rows = Vec::new();
         if let (Some(last), Some(v)) = (snapshot.last_update()?, &o.exp_avg_sq) {
-            rows.extend(state_rows(&last));
-            rows.extend(distribution_rows(&last, v, &levels));
+            rows.extend(state_rows(last));
+            if self.quantile_every.is_none_or(|every| falls_due(every, last.step)) {
+                rows.extend(distribution_rows(last, v, &self.levels));
+            }
             if let Err(reason) = o.last_update_is_adams() {
                 observer.note(&format!("{reason}: only what v alone says is measured"));
                 rows.retain(|row| OF_V.contains(&&*row.quantity));
@@ -116,7 +144,7 @@ impl Analysis for Adam {
         } else {
             observer.note("no update has been applied yet: only what the first one will be is known");
         }
-        match o.next_update_is_adams() {
+        match snapshot.next_update_is_known() {
             Ok(()) => rows.extend(gradient_rows(&snapshot.next_update()?.statistics)),
             Err(reason) => {
                 observer.note(&format!("{reason}: adam/rms_ratio and adam/cos_update_gradient are left out"))
@@ -124,34 +152,13 @@ impl Analysis for Adam {
         }
         let trusted = o.moments_status();
         rows = rows.into_iter().map(|row| row.no_better_than(trusted)).collect();
-        let streams: usize = options.get("resample")?;
-        if streams > 0 {
-            if o.updates == 0 || streams == 1 {
+        if self.streams > 0 {
+            if o.updates == 0 || self.streams == 1 {
                 return Err(Error::usage("--resample needs at least 2 streams, and an update to resample"));
             }
-            rows.extend(resample::rows(snapshot, hyper.beta2, o.updates, streams, observer)?);
+            rows.extend(resample::rows(snapshot, hyper.beta2, o.updates, self.streams, observer)?);
         }
-        Ok(snapshot.stamp(self.name(), rows))
-    }
-
-    fn tracks(&self) -> bool {
-        true
-    }
-
-    fn wants(&self, _update: u64, options: &Options) -> Result<Wanted> {
-        // read here too, so that a bad option is refused before the first update
-        options.get::<u64>("quantile-every")?;
-        levels(options)?;
-        Ok(Wanted::default())
-    }
-
-    fn at_step(&self, step: &Step, options: &Options) -> Result<Vec<Row>> {
-        let every: u64 = options.get("quantile-every")?;
-        let mut state = state_rows(step.update);
-        if every > 0 && (step.update.step == 1 || step.update.step.is_multiple_of(every)) {
-            state.extend(distribution_rows(step.update, step.exp_avg_sq, &levels(options)?));
-        }
-        Ok(step.stamp(self.name(), gradient_rows(step.update), state))
+        Ok(rows)
     }
 }
 

@@ -29,7 +29,7 @@ pub fn rows(
     streams: usize,
     observer: &dyn Observer,
 ) -> Result<Vec<Row>> {
-    let (batch, n) = (snapshot.batch(), snapshot.config().num_parameters());
+    let (batch, n) = (snapshot.measured_on()?, snapshot.config().num_parameters());
     let (sequences, updates) = (batch.batch_size(), updates as usize);
     let needed = (sequences * n * 8) as u64;
     if needed > snapshot.settings().memory {

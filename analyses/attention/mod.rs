@@ -28,11 +28,9 @@ use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::row::Row;
 use crate::base::takes::Takes;
-use crate::operator::Demand;
 use crate::run::Moments;
-use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::snapshot::step::{Step, Wanted};
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training, falls_due};
+use crate::snapshot::{Needs, Snapshot};
 
 pub use qk::rows as qk_rows;
 pub use rows::rows;
@@ -175,38 +173,44 @@ impl Analysis for Attention {
         Moments::None
     }
 
-    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
-        let collapsed_below = collapsed_below(options)?;
-        observer.check()?;
-        let plan = snapshot.plan(Demand::new(0, 0, 0))?;
-        let statistics = snapshot.gpt()?.statistics(snapshot.batch(), plan.micro_batch)?;
-        let mut rows = rows(&statistics, collapsed_below, true);
-        rows.extend(qk_rows(snapshot.config(), &snapshot.checkpoint().parameters)?);
-        Ok(snapshot.stamp(self.name(), rows))
-    }
-
     fn tracks(&self) -> bool {
         true
     }
 
-    fn wants(&self, _update: u64, options: &Options) -> Result<Wanted> {
-        // read here too, so that a bad option is refused before the first update
-        for every in ["qk-every", "detail-every"] {
-            options.get::<u64>(every)?;
-        }
-        collapsed_below(options)?;
-        Ok(Wanted { statistics: true, ..Wanted::default() })
+    fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
+        let (qk, detail): (u64, u64) = (options.get("qk-every")?, options.get("detail-every")?);
+        let collapsed_below = collapsed_below(options)?;
+        let (qk_every, detail_every) = (training.map(|_| qk), training.map(|_| detail));
+        Ok(Box::new(Heads { collapsed_below, qk_every, detail_every }))
+    }
+}
+
+/// The options, understood.
+struct Heads {
+    /// Normalised entropy below which a row has collapsed.
+    collapsed_below: f64,
+    /// In training, updates between spectra of W_qᵀ W_k.
+    qk_every: Option<u64>,
+    /// In training, updates between quantiles and bounds.
+    detail_every: Option<u64>,
+}
+
+impl Session for Heads {
+    fn needs(&self, _step: u64) -> Needs {
+        Needs { statistics: true, ..Needs::default() }
     }
 
-    fn at_step(&self, step: &Step, options: &Options) -> Result<Vec<Row>> {
-        let t = step.update.step;
-        let due = |option: &str| -> Result<bool> {
-            let every: u64 = options.get(option)?;
-            Ok(every > 0 && (t == 1 || t.is_multiple_of(every)))
-        };
-        let spectra = if due("qk-every")? { qk_rows(step.config, step.parameters)? } else { vec![] };
-        let (below, detailed) = (collapsed_below(options)?, due("detail-every")?);
-        let seen = step.statistics.map(|statistics| rows(statistics, below, detailed)).unwrap_or_default();
-        Ok(step.stamp(self.name(), seen, spectra))
+    fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>> {
+        observer.check()?;
+        let due = |every: Option<u64>, t: u64| every.is_none_or(|every| falls_due(every, t));
+        let mut found = Vec::new();
+        if snapshot.batch().is_some() {
+            let detailed = due(self.detail_every, snapshot.step() + 1);
+            found.extend(rows(snapshot.statistics()?, self.collapsed_below, detailed));
+        }
+        if due(self.qk_every, snapshot.step()) {
+            found.extend(qk_rows(snapshot.config(), &snapshot.checkpoint().parameters)?);
+        }
+        Ok(found)
     }
 }

@@ -1,16 +1,8 @@
 //! Eigenpairs as rows.
 
-use super::job::Kind;
 use crate::base::row::{Row, Status};
 use crate::linalg::{Completeness, Eigenpairs, Ritz};
 use crate::optim::limits::Lambda;
-
-/// The share of the `n` coordinates that are left out. The gradient of the batch is part of the next v; in the
-/// stored one no batch of ours enters.
-pub fn masked_fraction(kind: Kind, share: f64, n: usize) -> Row {
-    let row = Row::new(format!("{}/masked_fraction", kind.prefix()), share).n(n as u64);
-    if kind == Kind::PreconditionedNext { row } else { row.without_batch() }
-}
 
 /// What is known of eigenvalues that the list skips, in words.
 pub fn completeness(pairs: &Eigenpairs) -> String {

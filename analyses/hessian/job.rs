@@ -84,8 +84,8 @@ impl Kind {
 pub struct Job {
     /// The matrices.
     pub kinds: Vec<Kind>,
-    /// Their parts.
-    pub scopes: Vec<Scope>,
+    /// Which of their parts, as it was typed.
+    pub scope: String,
     /// Which eigenvalues, how well; how many of the smallest depends on the matrix.
     request: Request,
     /// How many of the smallest, where that was said.
@@ -113,7 +113,7 @@ impl Job {
     ///
     /// # Errors
     /// [`Error::Usage`].
-    pub fn parse(snapshot: &Snapshot, options: &Options) -> Result<Self> {
+    pub fn parse(options: &Options) -> Result<Self> {
         let kinds =
             options.all("operator").iter().map(|text| Kind::parse(text)).collect::<Result<Vec<_>>>()?;
         let tol: f64 = options.get("tol")?;
@@ -140,20 +140,27 @@ impl Job {
         if max_matvecs == 0 {
             return Err(Error::usage("--max-matvecs 0 leaves nothing to compute with"));
         }
-        let scopes = operator::scopes(&options.get::<String>("scope")?, snapshot.config())?;
-        if exact {
-            for scope in &scopes {
-                fits_dense(scope, snapshot.settings().memory)?;
-            }
-        }
         let completeness = !options.is_on("no-completeness");
         let request = Request { top, bottom: 0, tol, max_matvecs, completeness, max_basis: 0 };
-        let job = Job { kinds, scopes, request, bottom, exact, density, trace, probes, depth };
+        let scope = options.get("scope")?;
+        let job = Job { kinds, scope, request, bottom, exact, density, trace, probes, depth };
         let nothing = |kind: &Kind| job.wanted(*kind) == 0;
         if !(exact || density || trace) && job.kinds.iter().any(nothing) {
             return Err(Error::usage("--top 0 and --bottom 0 ask for no eigenvalue"));
         }
         Ok(job)
+    }
+
+    /// The parts of the matrices of a model.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is no such part, or a whole spectrum of one does not fit the memory.
+    pub fn scopes(&self, snapshot: &Snapshot) -> Result<Vec<Scope>> {
+        let scopes = operator::scopes(&self.scope, snapshot.config())?;
+        if self.exact {
+            scopes.iter().try_for_each(|scope| fits_dense(scope, snapshot.settings().memory))?;
+        }
+        Ok(scopes)
     }
 
     /// What is wanted of a matrix of this kind, with a basis of at most `max_basis` vectors.
@@ -171,17 +178,18 @@ impl Job {
         request.top + request.bottom
     }
 
-    /// How products fit the memory: as many probes at a time as do, a basis for the solver and the probes.
+    /// How products fit the memory: as many probes at a time as do, a basis for the solver and the probes; `warm` where
+    /// searches start near what was found before.
     ///
     /// # Errors
     /// Where not even one vector at a time fits.
-    pub fn plan(&self, snapshot: &Snapshot) -> Result<Plan> {
+    pub fn plan(&self, snapshot: &Snapshot, warm: bool) -> Result<Plan> {
         let least = self.most_wanted() + 5;
         let least = if self.trace && !self.exact { least.max(trace::held(self.probes)) } else { least };
         let solver = self.request.max_matvecs + 1;
         let wish = if self.density { solver.max(self.group() * self.depth) } else { solver };
         let demand =
-            |block: usize, wish: usize| Demand::new(block, least, wish).holding(self.held(snapshot, block));
+            |block: usize, wish: usize| Demand::new(block, least, wish).holding(self.held(warm, block));
         let several = snapshot.plan(demand(self.group(), wish));
         if self.group() == 1 || several.as_ref().is_ok_and(|plan| plan.keep == Keep::Kept) {
             return several;
@@ -196,10 +204,10 @@ impl Job {
 
     /// Vectors beside the basis: the products that verify what was found, a hint for each matrix searched before or near where the last checkpoint's was, P and
     /// the scaled copies of what it multiplies.
-    fn held(&self, snapshot: &Snapshot, block: usize) -> usize {
+    fn held(&self, warm: bool, block: usize) -> usize {
         let preconditioned = self.kinds.iter().any(|kind| kind.is_preconditioned());
         // kept, and a copy to start near
-        let own = if preconditioned || snapshot.has_hints() { 2 } else { 0 };
+        let own = if preconditioned || warm { 2 } else { 0 };
         let hints = if self.exact { 0 } else { self.kinds.len() - 1 + own };
         self.most_wanted().saturating_sub(1) + hints + if preconditioned { 1 + block } else { 0 }
     }
@@ -210,11 +218,11 @@ impl Job {
     }
 
     /// What it will cost, in words.
-    pub fn cost(&self, curvature: &Curvature) -> String {
+    pub fn cost(&self, curvature: &Curvature, scopes: &[Scope]) -> String {
         let each = curvature.predicted_seconds();
-        let solves = self.kinds.len() * self.scopes.len();
+        let solves = self.kinds.len() * scopes.len();
         let products: usize = if self.exact {
-            self.kinds.len() * self.scopes.iter().map(Scope::n).sum::<usize>()
+            self.kinds.len() * scopes.iter().map(Scope::n).sum::<usize>()
         } else {
             let searched = self.kinds.iter().any(|kind| self.wanted(*kind) > 0);
             let search = if searched { self.request.max_matvecs } else { 0 };

@@ -24,26 +24,27 @@ mod declaration;
 mod density;
 mod extremes;
 mod figures;
+mod follow;
 mod job;
+mod matrix;
+mod search;
 mod traces;
-mod tracking;
+
+use std::collections::BTreeMap;
 
 use crate::base::error::Result;
 use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
-use crate::base::random::{self, Random};
-use crate::base::row::{Row, Status};
+use crate::base::row::Row;
 use crate::base::vectors::Vectors;
-use crate::linalg::{self, Eigenpairs, LinearOperator, Measure, Request};
-use crate::operator::{self, Curvature, GaussNewton, Preconditioned, Preconditioner, Restricted, Scope};
-use crate::optim::Clip;
-use crate::optim::limits::{self, Limits};
+use crate::optim::limits;
 use crate::run::Moments;
 use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, Opening, OptionSpec, Options, Quantity, StepTracker};
-use condition::Known;
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training};
 use declaration::{OPTIONS, QUANTITIES};
+use follow::Follow;
 use job::{Job, Kind};
+use matrix::Matrix;
 
 /// Extreme eigenvalues of curvature matrices.
 pub struct Hessian;
@@ -92,40 +93,6 @@ impl Analysis for Hessian {
         if options.all("operator").iter().any(preconditioned) { Moments::Second } else { Moments::None }
     }
 
-    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
-        let job = Job::parse(snapshot, options)?;
-        let plan = job.plan(snapshot)?;
-        let n = snapshot.config().num_parameters();
-        observer.note(&format!("plan: n = {n}, {}", plan.describe(snapshot.batch())));
-        let curvature = snapshot.curvature(&plan)?;
-        observer.note(&job.cost(curvature));
-        let group = job.group().min((plan.max_basis / job.depth).max(1));
-
-        let gradient = curvature.gradient();
-        let norm = gradient.dot(gradient, 0..n).sqrt();
-        let tokens = snapshot.batch().num_tokens() as u64;
-        let mut rows = vec![
-            Row::new("loss/mean", curvature.loss()).n(tokens),
-            Row::new("gradient/norm", norm).n(tokens),
-        ];
-        let preconditioned = job.kinds.iter().any(|kind| kind.is_preconditioned());
-        let adam = if preconditioned { snapshot.limits(norm, observer) } else { None };
-        rows.extend(adam.map(|(_, clip)| limits::clip_row(clip)));
-        for kind in &job.kinds {
-            let preconditioner = kind.preconditioner(snapshot, curvature)?;
-            let mut densities = Vec::new();
-            for scope in &job.scopes {
-                let part = Part { kind: *kind, scope, preconditioner: preconditioner.as_ref(), adam };
-                let request = job.request(*kind, plan.max_basis);
-                let (found, density) = part.measure(snapshot, curvature, &job, &request, group, observer)?;
-                rows.extend(found);
-                densities.extend(density.map(|measures| (scope.name.as_str(), measures)));
-            }
-            rows.extend(density::distances(kind.prefix(), &densities));
-        }
-        Ok(snapshot.stamp(self.name(), rows))
-    }
-
     fn named_by(&self) -> Option<&'static OptionSpec> {
         OPTIONS.iter().find(|option| option.name == "operator")
     }
@@ -134,132 +101,117 @@ impl Analysis for Hessian {
         true
     }
 
-    fn tracker(&self, opening: &Opening, options: &Options) -> Result<Option<Box<dyn StepTracker>>> {
-        Ok(Some(Box::new(tracking::CurvatureTracker::new(opening, options)?)))
+    fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
+        let job = Job::parse(options)?;
+        Ok(match training {
+            Some(training) => Box::new(Followed { follow: Follow::new(&job, options, training)?, job }),
+            None => Box::new(Searched { job, warm_starts: BTreeMap::new() }),
+        })
     }
 }
 
-/// One matrix on one scope.
-struct Part<'a> {
-    kind: Kind,
-    scope: &'a Scope,
-    preconditioner: Option<&'a Preconditioner>,
-    /// The next update and how it is clipped, where the optimizer is known.
-    adam: Option<(Limits, Clip)>,
+/// Checkpoints, each searched by itself, near where the search at the one before ended.
+struct Searched {
+    job: Job,
+    /// By the name of a matrix, the sum of the eigenvectors last found.
+    warm_starts: BTreeMap<String, Vectors>,
 }
 
-impl Part<'_> {
-    /// Calls `work` on the matrix, without the coordinates at the floor of ε where it is to be `masked`.
-    fn with_matrix<T>(
-        &self,
-        curvature: &Curvature,
-        masked: bool,
-        work: impl FnOnce(&dyn LinearOperator) -> Result<T>,
-    ) -> Result<T> {
-        let (hessian, ggn) = (operator::Hessian(curvature), GaussNewton(curvature));
-        let base: &dyn LinearOperator = if self.kind == Kind::Ggn { &ggn } else { &hessian };
-        let geometry = if masked { Preconditioned::masked } else { Preconditioned::new };
-        let preconditioned = self.preconditioner.map(|p| geometry(base, p));
-        let whole: &dyn LinearOperator = preconditioned.as_ref().map_or(base, |p| p);
-        if self.scope.n() == whole.n() {
-            return work(whole);
+impl Session for Searched {
+    fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>> {
+        let (job, batch) = (&self.job, snapshot.measured_on()?);
+        let scopes = job.scopes(snapshot)?;
+        let plan = job.plan(snapshot, !self.warm_starts.is_empty())?;
+        let n = snapshot.config().num_parameters();
+        observer.note(&format!("plan: n = {n}, {}", plan.describe(batch)));
+        let curvature = &*snapshot.curvature(&plan)?;
+        observer.note(&job.cost(curvature, &scopes));
+        let group = job.group().min((plan.max_basis / job.depth).max(1));
+
+        let gradient = curvature.gradient();
+        let norm = gradient.dot(gradient, 0..n).sqrt();
+        let tokens = batch.num_tokens() as u64;
+        let mut rows = vec![
+            Row::new("loss/mean", curvature.loss()).n(tokens),
+            Row::new("gradient/norm", norm).n(tokens),
+        ];
+        let preconditioned = job.kinds.iter().any(|kind| kind.is_preconditioned());
+        let adam = if preconditioned { snapshot.limits(Some(norm), observer) } else { None };
+        rows.extend(adam.and_then(|(_, clip)| clip).map(limits::clip_row));
+        for kind in &job.kinds {
+            let preconditioner = kind.preconditioner(snapshot, curvature)?;
+            let request = job.request(*kind, plan.max_basis);
+            let mut densities = Vec::new();
+            for scope in &scopes {
+                let matrix =
+                    Matrix { kind: *kind, scope, curvature, preconditioner: preconditioner.as_ref(), adam };
+                let (found, density) =
+                    matrix.search(snapshot, job, &request, group, &mut self.warm_starts, observer)?;
+                rows.extend(found);
+                densities.extend(density.map(|measures| (scope.name.as_str(), measures)));
+            }
+            rows.extend(density::distances(kind.prefix(), &densities));
         }
-        work(&Restricted::new(whole, self.scope.ranges.clone()))
+        Ok(rows)
     }
 
-    /// A generator of its own for each purpose, so that asking for one thing changes no other.
-    fn random(&self, snapshot: &Snapshot, purpose: &str) -> Random {
-        let purpose = format!("hessian/{}/{}{purpose}", self.kind.prefix(), self.scope.name);
-        random::stream(snapshot.settings().seed, snapshot.step(), &purpose)
+    fn remembers(&self) -> bool {
+        !self.warm_starts.is_empty()
     }
 
-    /// All rows, and the measures of its density where that was asked for.
-    fn measure(
-        &self,
-        snapshot: &Snapshot,
-        curvature: &Curvature,
-        job: &Job,
-        request: &Request,
-        group: usize,
-        observer: &dyn Observer,
-    ) -> Result<(Vec<Row>, Option<Vec<Measure>>)> {
-        let prefix = self.kind.prefix();
-        let solve = |masked: bool, request: &Request, hint: Option<Vectors>, of: &str| {
-            self.with_matrix(curvature, masked, |matrix| -> Result<Eigenpairs> {
-                let found = if job.exact {
-                    linalg::spectrum(matrix, request.bottom, request.tol, observer)?
-                } else {
-                    let random = &mut self.random(snapshot, "");
-                    linalg::eigsh(matrix, request, hint.as_ref(), random, observer)?
-                };
-                snapshot.remark(&format!("completeness.{of}"), extremes::completeness(&found));
-                Ok(found)
-            })
-        };
-        let (mut rows, mut known) = (Vec::new(), Known::of(self.scope.n(), snapshot.settings().dtype));
-        if self.kind == Kind::Ggn {
-            known.semidefinite();
+    fn state(&self) -> BTreeMap<String, Vectors> {
+        self.warm_starts.clone()
+    }
+
+    fn restore(&mut self, state: BTreeMap<String, Vectors>) -> Result<()> {
+        self.warm_starts = state;
+        Ok(())
+    }
+}
+
+/// Training, where the largest eigenvalue is followed from step to step.
+struct Followed {
+    job: Job,
+    follow: Follow,
+}
+
+impl Session for Followed {
+    fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>> {
+        let probed = snapshot.on(self.follow.probe())?;
+        let preconditioned = self.job.kinds.iter().any(|kind| kind.is_preconditioned());
+        let adam = if preconditioned { snapshot.limits(None, observer) } else { None };
+        let mut rows: Vec<Row> = adam.and_then(|(_, clip)| clip).map(limits::clip_row).into_iter().collect();
+        let scopes = self.job.scopes(snapshot)?;
+        let followed = self.job.kinds.iter().filter(|kind| self.follow.applies(**kind, snapshot));
+        let matrices: Vec<_> =
+            followed.flat_map(|kind| scopes.iter().map(move |scope| (kind, scope))).collect();
+        for (kind, scope) in matrices {
+            // the next update's matrix is that of its own batch
+            let at = if *kind == Kind::PreconditionedNext { snapshot } else { &probed };
+            let curvature = &*at.curvature(&self.follow.plan(at)?)?;
+            let preconditioner = kind.preconditioner(at, curvature)?;
+            let matrix =
+                Matrix { kind: *kind, scope, curvature, preconditioner: preconditioner.as_ref(), adam };
+            let found = matrix.follow(at, &mut self.follow)?;
+            let batch = at.batch().map_or_else(String::new, |batch| batch.id());
+            rows.extend(found.into_iter().map(|row| row.on_batch(batch.as_str())));
         }
-        if job.exact || request.top + request.bottom > 0 {
-            let name = format!("{prefix}/{}", self.scope.name);
-            let n = self.scope.n();
-            let mut found = solve(false, request, snapshot.hint(&name, n), &name)?;
-            if !job.exact {
-                // the sum says enough to start near, and the vectors are not held beside the next search
-                snapshot.leave_hint(&name, found.take_warm_start());
-            }
-            rows.extend(extremes::list(&found, format!("{prefix}/lambda"), &found.top));
-            rows.extend(extremes::list(&found, format!("{prefix}/lambda_min"), &found.bottom));
-            if let Some(preconditioner) = self.preconditioner {
-                let share = preconditioner.masked_fraction(&self.scope.ranges);
-                let quantity = format!("{prefix}/lambda_masked");
-                rows.extend(if share > 0.0 {
-                    let request = Request { bottom: 0, ..request.clone() };
-                    let near = if job.exact { None } else { snapshot.hint(&name, n) };
-                    let masked = solve(true, &request, near, &format!("{name}/masked"))?;
-                    extremes::list(&masked, quantity, &masked.top)
-                } else {
-                    extremes::list(&found, quantity, &found.top)
-                });
-                rows.push(extremes::masked_fraction(self.kind, share, n));
-                if let Some((limits, clip)) = self.adam.filter(|_| self.scope.name == "all") {
-                    let prefix = self.kind.of_limits();
-                    rows.extend(limits.thresholds(prefix));
-                    rows.extend(extremes::first(&found).and_then(|first| limits.margin(prefix, first, clip)));
-                }
-            }
-            known.eigenvalues(&found, job.exact);
-        }
-        if job.trace && !job.exact {
-            self.with_matrix(curvature, false, |matrix| {
-                let random = &mut self.random(snapshot, "/trace");
-                rows.extend(traces::rows(
-                    matrix, self.scope, snapshot, job.probes, group, random, &mut known, observer, prefix,
-                )?);
-                Ok(())
-            })?;
-        }
-        let mut density = None;
-        if job.density {
-            let measures = self.with_matrix(curvature, false, |matrix| {
-                let random = &mut self.random(snapshot, "/density");
-                linalg::quadrature(matrix, job.probes, job.depth, group, random, observer)
-            })?;
-            rows.extend(density::rows(prefix, &measures.0, measures.1));
-            known.measures = measures.0.clone();
-            density = Some(measures.0);
-        }
-        rows.extend(known.rows(prefix));
-        // P is made of the stored moments
-        let trusted = match (self.preconditioner, snapshot.optimizer()) {
-            (Some(_), Some(o)) => o.moments_status(),
-            _ => Status::Ok,
-        };
-        let place = |row: Row| {
-            let own = if &*row.scope == "all" { row.scope(self.scope.name.as_str()) } else { row };
-            let own = own.no_better_than(trusted);
-            Row { layer: own.layer.or(self.scope.layer), head: own.head.or(self.scope.head), ..own }
-        };
-        Ok((rows.into_iter().map(place).collect(), density))
+        Ok(rows)
+    }
+
+    fn remarks(&self) -> Vec<(String, String)> {
+        vec![("completeness".into(), self.follow.completeness())]
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    fn state(&self) -> BTreeMap<String, Vectors> {
+        self.follow.state()
+    }
+
+    fn restore(&mut self, state: BTreeMap<String, Vectors>) -> Result<()> {
+        self.follow.restore(state)
     }
 }

@@ -23,6 +23,7 @@
 //! (layer norms tell the total); Kosson, Messmer and Jaggi 2024, arXiv 2410.23922 (φ and warmup).
 
 mod figures;
+mod momenta;
 mod rows;
 mod samples;
 
@@ -34,15 +35,16 @@ use crate::base::row::Row;
 use crate::base::takes::Takes;
 use crate::base::values::Values;
 use crate::base::vectors::Vectors;
+use crate::data::Batch;
 use crate::linalg::LinearOperator;
 use crate::operator::{self, Curvature, Demand, Hessian, Scope};
-use crate::run::OptimizerState;
-use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity};
-use crate::snapshot::step::{Step, Wanted};
+use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training};
+use crate::snapshot::{Needs, Snapshot};
 use crate::stats::noise::Moments;
 
-pub use rows::{cosine, curvature, microbatch, momentum, noise};
+use momenta::Momenta;
+pub use rows::noise;
+use rows::{curvature, microbatch};
 pub use samples::TensorMoments;
 
 /// Signal and noise of gradients.
@@ -142,13 +144,50 @@ impl Analysis for Snr {
          n: samples"
     }
 
-    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
-        let batch = snapshot.batch();
+    fn tracks(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
+        let micro_batches: usize = options.get("micro-batches")?;
+        let curvature = !options.is_on("no-curvature");
+        Ok(Box::new(Signal { micro_batches, curvature, in_training: training.is_some() }))
+    }
+}
+
+/// The options, understood.
+struct Signal {
+    /// Micro-batches to estimate φ from too; 0 is none.
+    micro_batches: usize,
+    /// The noise scale that takes products with the Hessian too.
+    curvature: bool,
+    /// Whether a step is to cost sums alone: no pass is made but that of training.
+    in_training: bool,
+}
+
+impl Session for Signal {
+    fn needs(&self, _step: u64) -> Needs {
+        Needs { micro_batches: true, ..Needs::default() }
+    }
+
+    fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>> {
+        if self.in_training {
+            let micro_batches = snapshot.batch().zip(snapshot.micro_batches());
+            let pieces = micro_batches.map(|(batch, moments)| {
+                let size = batch.batch_size() / moments.samples();
+                (TensorMoments::new(snapshot.config().parameters(), moments), size)
+            });
+            let gradient = snapshot.batch().map(|_| snapshot.gradient()).transpose()?.map(|(_, g)| g);
+            let mut scopes = operator::scopes("all", snapshot.config())?;
+            scopes.extend(operator::scopes("blocks", snapshot.config())?);
+            return Ok(rows_of(&scopes, None, pieces.as_ref(), self.momenta(snapshot, gradient, observer)));
+        }
+        let batch = snapshot.measured_on()?;
         let count = batch.batch_size();
         if count < 2 {
             return Err(Error::usage_hint("one sequence has no covariance", "use --batch-size 8 or more"));
         }
-        let micro_batches: usize = options.get("micro-batches")?;
+        let micro_batches = self.micro_batches;
         if micro_batches == 1 || micro_batches > 0 && !count.is_multiple_of(micro_batches) {
             return Err(Error::usage(format!(
                 "--micro-batches {micro_batches} must be 2 or more and divide the {count} sequences of the batch"
@@ -166,77 +205,57 @@ impl Analysis for Snr {
             Ok(TensorMoments::new(snapshot.config().parameters(), &curvature.moments(size)?))
         };
         let sequences = moments(1)?;
-        let pieces = if micro_batches > 0 { Some(moments(size)?) } else { None };
-
-        let mut rows = Vec::new();
-        let adam = snapshot.optimizer().filter(|o| match o.moments_are_of_gradients() {
-            Ok(()) => true,
-            Err(reason) => {
-                observer
-                    .note(&format!("{reason}: snr/phi_momentum and snr/gradient_momentum_cos are left out"));
-                false
-            }
-        });
-        for scope in scopes(snapshot.config())? {
-            let mut here = Vec::new();
-            here.extend(sequences.within(&scope.ranges).noise(1.0).iter().flat_map(noise));
-            let pieces = pieces.as_ref().and_then(|p| p.within(&scope.ranges).noise(size as f64));
-            here.extend(pieces.iter().map(microbatch));
-            here.extend(adam.map(|o| from_optimizer(o, curvature, &scope)).unwrap_or_default());
-            rows.extend(
-                here.into_iter().map(|row| Row { layer: scope.layer, ..row.scope(scope.name.as_str()) }),
-            );
-        }
-        if !options.is_on("no-curvature") {
+        let pieces = if micro_batches > 0 { Some((moments(size)?, size)) } else { None };
+        let momenta = self.momenta(snapshot, Some(curvature.gradient()), observer);
+        let mut rows = rows_of(&scopes(snapshot.config())?, Some(&sequences), pieces.as_ref(), momenta);
+        if self.curvature {
             let n = snapshot.config().num_parameters();
-            let curved = curved(snapshot, curvature, observer)?;
+            let curved = curved(batch, &curvature, observer)?;
             let phi = sequences
                 .within(std::slice::from_ref(&(0..n)))
                 .noise(1.0)
                 .map_or(0.0, |noise| noise.phi.value);
             rows.extend(curved.noise_in_metric(phi).iter().map(self::curvature));
         }
-        Ok(snapshot.stamp(self.name(), rows))
+        Ok(rows)
     }
+}
 
-    fn tracks(&self) -> bool {
-        true
-    }
-
-    fn wants(&self, _update: u64, _options: &Options) -> Result<Wanted> {
-        Ok(Wanted { micro_batches: true, ..Wanted::default() })
-    }
-
-    fn at_step(&self, step: &Step, _options: &Options) -> Result<Vec<Row>> {
-        let update = step.update;
-        let (t, beta1, beta2) = (update.step, update.hyper.beta1, update.hyper.beta2);
-        let correction = |beta: f64| 1.0 - beta.powf(t as f64);
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        let total = update.total();
-        let micro_batches =
-            step.micro_batches.map(|gradients| TensorMoments::new(step.config.parameters(), gradients));
-        let size = step.micro_batches.map_or(1, |m| step.batch.batch_size() / m.samples());
-        let parts = update
-            .parts
-            .iter()
-            .map(|(part, sums)| (part.name.clone(), part.layer, part.start..part.start + part.len(), sums));
-        let all = ("all".into(), None, 0..step.gradient.len(), &total);
-        for (scope, layer, range, s) in std::iter::once(all).chain(parts) {
-            let place = |row: Row| Row { layer, ..row.scope(scope.clone()) };
-            let pieces = micro_batches.as_ref().and_then(|m| m.within(&[range]).noise(size as f64));
-            before.extend(pieces.iter().map(microbatch).map(place));
-            if s.mm > 0.0 && s.gg > 0.0 {
-                let cos = s.mg / (s.mm * s.gg).sqrt();
-                before.push(place(Row::new("snr/gradient_momentum_cos", cos).n(s.n as u64)));
-            }
-            // ‖m‖² after the update, from the sums before it
-            let rest = 1.0 - beta1;
-            let m_sq = beta1 * beta1 * s.mm + 2.0 * beta1 * rest * s.mg + rest * rest * s.gg;
-            let (m_hat_sq, v_hat) = (m_sq / correction(beta1).powi(2), s.v / correction(beta2));
-            after.push(place(momentum(m_hat_sq, v_hat, beta1, t).n(s.n as u64)));
+impl Signal {
+    /// What Adam's state says, where it can be taken at its word.
+    fn momenta<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        gradient: Option<&'a Values>,
+        observer: &dyn Observer,
+    ) -> Option<Momenta<'a>> {
+        let optimizer = snapshot.optimizer()?;
+        if let Err(reason) = optimizer.moments_are_of_gradients() {
+            observer.note(&format!("{reason}: snr/phi_momentum and snr/gradient_momentum_cos are left out"));
+            return None;
         }
-        Ok(step.stamp(self.name(), before, after))
+        Momenta::new(optimizer, gradient, &snapshot.config().parameters())
     }
+}
+
+/// Every number of every scope.
+fn rows_of(
+    scopes: &[Scope],
+    sequences: Option<&TensorMoments>,
+    pieces: Option<&(TensorMoments, usize)>,
+    momenta: Option<Momenta>,
+) -> Vec<Row> {
+    let of = |scope: &Scope| {
+        let mut here = Vec::new();
+        let sequences = sequences.and_then(|sequences| sequences.within(&scope.ranges).noise(1.0));
+        here.extend(sequences.iter().flat_map(noise));
+        let pieces = pieces.and_then(|(pieces, size)| pieces.within(&scope.ranges).noise(*size as f64));
+        here.extend(pieces.iter().map(microbatch));
+        here.extend(momenta.as_ref().map(|momenta| momenta.rows(scope)).unwrap_or_default());
+        let place = |row: Row| Row { layer: scope.layer, ..row.scope(scope.name.as_str()) };
+        here.into_iter().map(place).collect::<Vec<Row>>()
+    };
+    scopes.iter().flat_map(of).collect()
 }
 
 /// The whole model, its layers, its tensors, and its layer norms.
@@ -251,14 +270,14 @@ fn scopes(config: &GptConfig) -> Result<Vec<Scope>> {
 }
 
 /// Moments of the gradients of sequences in the metric of the Hessian, which takes each gradient itself.
-fn curved(snapshot: &Snapshot, curvature: &Curvature, observer: &dyn Observer) -> Result<Moments> {
+fn curved(batch: &Batch, curvature: &Curvature, observer: &dyn Observer) -> Result<Moments> {
     let (gpt, mean) = (curvature.gpt(), curvature.gradient());
     let n = mean.len();
     let product = |v: Values| Hessian(curvature).apply(&Vectors::new(v, n)).map(Vectors::into_values);
     let curved_mean = product(mean.clone())?;
-    let count = snapshot.batch().batch_size();
+    let count = batch.batch_size();
     let mut moments = Moments::default();
-    for (i, sequence) in snapshot.batch().micro_batches(1).iter().enumerate() {
+    for (i, sequence) in batch.micro_batches(1).iter().enumerate() {
         observer.check()?;
         observer.progress(i as u64, count as u64, "products with gradients of sequences");
         let (_, gradient) = gpt.gradient(sequence, 1)?;
@@ -266,20 +285,4 @@ fn curved(snapshot: &Snapshot, curvature: &Curvature, observer: &dyn Observer) -
         moments.push(gradient.dot(&curved, 0..n), gradient.dot(&curved_mean, 0..n));
     }
     Ok(moments)
-}
-
-/// What Adam's state says of a scope, as far as the checkpoint has it and updates were made.
-fn from_optimizer(o: &OptimizerState, curvature: &Curvature, scope: &Scope) -> Vec<Row> {
-    let Some(m) = o.exp_avg.as_ref().filter(|_| o.updates > 0) else { return vec![] };
-    let trusted = o.moments_status();
-    let cosine = cosine(curvature.gradient(), m, &scope.ranges);
-    let mut rows: Vec<Row> = cosine.map(|row| row.n(scope.n() as u64)).into_iter().collect();
-    if let Some(v) = &o.exp_avg_sq {
-        let correction = |beta: f64| 1.0 - beta.powf(o.updates as f64);
-        let m_sq: f64 = scope.ranges.iter().map(|r| m.dot(m, r.clone())).sum();
-        let v_sum: f64 = scope.ranges.iter().flat_map(Clone::clone).map(|i| v.get(i)).sum();
-        let m_hat_sq = m_sq / correction(o.beta1).powi(2);
-        rows.push(momentum(m_hat_sq, v_sum / correction(o.beta2), o.beta1, o.updates).n(scope.n() as u64));
-    }
-    rows.into_iter().map(|row| row.no_better_than(trusted)).collect()
 }

@@ -1,9 +1,6 @@
 //! From moments to rows.
 
-use std::ops::Range;
-
 use crate::base::row::{Row, Status};
-use crate::base::values::Values;
 use crate::stats::noise::{Estimate, Noise, phi_from_momentum};
 
 fn row(quantity: &'static str, estimate: Estimate, noise: &Noise, resolved: bool) -> Row {
@@ -38,9 +35,8 @@ pub fn momentum(m_hat_sq: f64, gradient_sq: f64, beta1: f64, t: u64) -> Row {
     row.status(if resolved { Status::Ok } else { Status::Unresolved })
 }
 
-/// cos(g, m) over the coordinates in `ranges`; `None` where one of them is zero.
-pub fn cosine(gradient: &Values, momentum: &Values, ranges: &[Range<usize>]) -> Option<Row> {
-    let dot = |a: &Values, b: &Values| ranges.iter().map(|range| a.dot(b, range.clone())).sum::<f64>();
-    let size = (dot(gradient, gradient) * dot(momentum, momentum)).sqrt();
-    (size > 0.0).then(|| Row::new("snr/gradient_momentum_cos", dot(gradient, momentum) / size))
+/// cos(g, m) from g·m, g² and m²; `None` where one of them is zero.
+pub fn cosine(gm: f64, gg: f64, mm: f64) -> Option<Row> {
+    let size = (gg * mm).sqrt();
+    (size > 0.0).then(|| Row::new("snr/gradient_momentum_cos", gm / size))
 }

@@ -139,6 +139,24 @@ impl Values {
         }
     }
 
+    /// Σ a over the positions `range`, in f64.
+    pub fn sum(&self, range: std::ops::Range<usize>) -> f64 {
+        fn sum<T: Copy + Into<f64>>(a: &[T]) -> f64 {
+            let mut sums = [0.0; 8];
+            let (a, rest) = a.as_chunks::<8>();
+            for a in a {
+                for i in 0..8 {
+                    sums[i] += a[i].into();
+                }
+            }
+            sums.iter().sum::<f64>() + rest.iter().map(|&x| x.into()).sum::<f64>()
+        }
+        match self {
+            Values::F32(a) => sum(&a[range]),
+            Values::F64(a) => sum(&a[range]),
+        }
+    }
+
     /// Σ a b over the positions `range` of two lists of one dtype and length, in f64.
     ///
     /// # Panics

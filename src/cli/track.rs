@@ -16,8 +16,8 @@ use crate::base::steps::Steps;
 use crate::base::takes::{Refusal, Takes, nearest, or};
 use crate::data::{Batch, Corpus, Split, sampling};
 use crate::measure::batches::{DEFAULT_BATCH_SIZE, TRAINING};
-use crate::measure::{Tracking, metadata};
-use crate::snapshot::analysis::{Analysis, Opening, Options};
+use crate::measure::{Measurement, metadata};
+use crate::snapshot::analysis::{Analysis, Options, Training};
 use crate::train::{Cadence, Tracked, TrainConfig};
 
 /// Measurements at training steps.
@@ -91,7 +91,7 @@ impl Track {
 ///
 /// # Errors
 /// Where the run's settings name no analysis, or an option is impossible.
-pub fn trackings(config: &TrainConfig, corpus: &Corpus, device: Device) -> Result<Vec<Tracking>> {
+pub fn measurements(config: &TrainConfig, corpus: &Corpus, device: Device) -> Result<Vec<Measurement>> {
     if config.track.is_empty() {
         return Ok(vec![]);
     }
@@ -103,25 +103,23 @@ pub fn trackings(config: &TrainConfig, corpus: &Corpus, device: Device) -> Resul
         seed: config.seed,
     };
     let probe = probe(config, corpus)?;
-    let tracking = |tracked: &Tracked| -> Result<Tracking> {
+    let measurement = |tracked: &Tracked| -> Result<Measurement> {
         let analysis = analysis(&tracked.analysis)?;
         let mut options = Options::defaults(analysis.options());
         for (name, value) in &tracked.options {
             options.set(name, value.split('|').map(str::to_string).collect());
         }
-        analysis.wants(1, &options)?;
-        let opening = Opening { config: &config.model, probe: &probe, settings: &settings };
-        let memory = analysis.tracker(&opening, &options)?;
+        let training = Training { config: &config.model, probe: &probe, settings: &settings };
+        let session = analysis.begin(&options, Some(&training))?;
         let mut meta = metadata::of_tracking(analysis, &options, config, device);
-        if let Some(memory) = &memory {
+        if session.remembers() {
             let training = if corpus.has_validation() { "" } else { TRAINING };
             metadata::add_probe(&mut meta, &probe, &format!("{}{training}", config.data));
-            let remarks = memory.remarks().into_iter();
-            meta.extend(remarks.map(|(key, text)| (format!("warmlab.{key}"), text)));
         }
-        Ok(Tracking { analysis, options, cadence: tracked.cadence.clone(), memory, meta })
+        meta.extend(session.remarks().into_iter().map(|(key, text)| (format!("warmlab.{key}"), text)));
+        Ok(Measurement { analysis, session, cadence: tracked.cadence.clone(), meta })
     };
-    config.track.iter().map(tracking).collect()
+    config.track.iter().map(measurement).collect()
 }
 
 /// What analyses of this run's checkpoints measure on by default, or as much of it as there is.

@@ -171,7 +171,7 @@ impl Train {
                 config.data
             ));
         }
-        let trackings = track::trackings(&config, &corpus, self.computing.device)?;
+        let measured = track::measurements(&config, &corpus, self.computing.device)?;
         let folder = match folder {
             Some(folder) => {
                 folder.write(&config)?;
@@ -185,7 +185,7 @@ impl Train {
         let mut trainer =
             Trainer::new(folder, config, corpus, self.computing.device, resources::default_memory())?;
         let from = trainer.step();
-        let mut listener = Tracker::open(&reports, trainer.position(), training, trackings)?;
+        let mut listener = Tracker::open(&reports, trainer.position(), training, measured)?;
         listener.notes().iter().for_each(|note| terminal.warn(note));
         let folder = path;
         let name = folder.display();

@@ -7,6 +7,9 @@
 //! twice is removed at the next opening. Rows beyond the checkpoint that training resumes from are removed, since they
 //! are computed again.
 //!
+//! The rows of a snapshot stand under the update that follows it; those of the step a run ends with, which none follows,
+//! under the last update once more.
+//!
 //! A report reaches from one step that the run's settings save to the next: where a run was cut in between, the parts
 //! are joined at the next, so that the files are those of a run that was not.
 
@@ -45,19 +48,22 @@ impl Journal {
         let path = folder.join(".journal.jsonl");
         let mut lines = read_lines::<Line>(&path)?.lines;
         let theirs = lines.first_mut().and_then(|line| line.meta.take()).unwrap_or_else(|| meta.clone());
-        lines.retain(|line| (covered + 1..=step).contains(&line.update));
+        lines.retain(|line| (covered + 1..=step).contains(&line.update) && !line.end);
         join(folder, since, lines, &theirs)?;
         files::write_bytes(&path, Line::header(&meta).text().as_bytes())?;
         let file = OpenOptions::new().append(true).open(&path).at("open", &path)?;
         Ok(Journal { folder: folder.into(), path, file, meta })
     }
 
-    /// Appends the rows of an update.
+    /// Appends the rows that are known with an update: those of the snapshot before it, or, at the `end` of a run, of the
+    /// one after it.
     ///
     /// # Errors
     /// Where the disk refuses.
-    pub fn append(&mut self, update: u64, rows: &[Row]) -> Result<()> {
-        self.file.write_all(Line::new(update, rows).text().as_bytes()).at("write", &self.path)
+    pub fn append(&mut self, update: u64, end: bool, rows: &[Row]) -> Result<()> {
+        let line = Line::new(update, rows);
+        let line = if end { line.ending() } else { line };
+        self.file.write_all(line.text().as_bytes()).at("write", &self.path)
     }
 
     /// Puts everything appended so far on disk.
@@ -136,7 +142,7 @@ mod tests {
     /// Updates `from`..=`to`, compacted at each of `saves`.
     fn train(journal: &mut Journal, saves: &[u64], from: u64, to: u64) {
         for update in from..=to {
-            journal.append(update, &rows(update)).expect("appended");
+            journal.append(update, false, &rows(update)).expect("appended");
             if saves.contains(&update) {
                 journal.compact(at(saves, update).since).expect("compacted");
             }

@@ -16,6 +16,9 @@ pub struct Line<'a> {
     run: Cow<'a, str>,
     analysis: Cow<'a, str>,
     rows: Vec<Entry<'a>>,
+    /// Whether the rows are of the step the run ended with, which no update follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end: bool,
     /// `warmlab.*` keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
@@ -94,7 +97,12 @@ impl<'a> Line<'a> {
         let first = rows.first();
         let run = first.map_or("", |row| &row.run).into();
         let analysis = first.map_or("", |row| &row.analysis).into();
-        Line { update, run, analysis, rows: rows.iter().map(Entry::new).collect(), meta: None }
+        Line { update, run, analysis, rows: rows.iter().map(Entry::new).collect(), end: false, meta: None }
+    }
+
+    /// The same, of the step that a run ended with.
+    pub fn ending(self) -> Self {
+        Line { end: true, ..self }
     }
 
     /// What stands first.

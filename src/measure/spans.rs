@@ -42,7 +42,7 @@ pub fn join(folder: &Path, since: u64, lines: Vec<Line>, meta: &Meta) -> Result<
     for (first, _, path) in reports(folder)?.into_iter().filter(|(first, ..)| *first > since) {
         let mut report = report::read_parquet(&path)?;
         let theirs = counts(report.meta.remove(UPDATES));
-        let whole = theirs.first().is_some_and(|(update, _)| *update == first);
+        let whole = theirs.first().is_some_and(|told| told.update == first);
         if whole && report.meta == *meta {
             updates.extend(theirs);
             rows.extend(report.rows);
@@ -52,38 +52,54 @@ pub fn join(folder: &Path, since: u64, lines: Vec<Line>, meta: &Meta) -> Result<
     if lines.is_empty() && joined.len() < 2 {
         return Ok(());
     }
-    updates.extend(lines.iter().map(|line| (line.update, line.count())));
+    updates.extend(lines.iter().map(|line| Told { update: line.update, rows: line.count(), end: line.end }));
     rows.extend(lines.into_iter().flat_map(Line::rows));
     let written = write(folder, &updates, rows, meta.clone())?;
     remove(folder, joined.into_iter().filter(|path| *path != written))
 }
 
-/// Writes `steps_A_B.parquet`, A and B the first and the last of `updates`, each with its number of rows.
-fn write(folder: &Path, updates: &[(u64, usize)], rows: Vec<Row>, mut meta: Meta) -> Result<PathBuf> {
-    let end = |pair: Option<&(u64, usize)>| pair.map_or(0, |(update, _)| *update);
-    let path = folder.join(format!("steps_{}_{}.parquet", end(updates.first()), end(updates.last())));
-    let counts: Vec<String> = updates.iter().map(|(update, rows)| format!("{update}:{rows}")).collect();
-    meta.insert(UPDATES.into(), counts.join(" "));
+/// How many rows were told with an update.
+struct Told {
+    update: u64,
+    rows: usize,
+    /// Whether they are of the step the run ended with: those are measured again when the run is opened, with the update
+    /// after it where one follows.
+    end: bool,
+}
+
+/// What the last of a run's rows are marked with.
+const END: &str = "end";
+
+/// Writes `steps_A_B.parquet`, A and B the first and the last of `updates`.
+fn write(folder: &Path, updates: &[Told], rows: Vec<Row>, mut meta: Meta) -> Result<PathBuf> {
+    let number = |told: Option<&Told>| told.map_or(0, |told| told.update);
+    let path = folder.join(format!("steps_{}_{}.parquet", number(updates.first()), number(updates.last())));
+    let text = |Told { update, rows, end }: &Told| match end {
+        true => format!("{update}:{rows}:{END}"),
+        false => format!("{update}:{rows}"),
+    };
+    meta.insert(UPDATES.into(), updates.iter().map(text).collect::<Vec<_>>().join(" "));
     report::write_parquet(&path, &Report { meta, rows })?;
     Ok(path)
 }
 
-/// (update, number of rows) pairs.
-fn counts(text: Option<String>) -> Vec<(u64, usize)> {
-    let pair = |pair: &str| {
-        let (update, rows) = pair.split_once(':')?;
-        Some((update.parse().ok()?, rows.parse().ok()?))
+/// What a report says of its updates.
+fn counts(text: Option<String>) -> Vec<Told> {
+    let told = |text: &str| {
+        let mut parts = text.split(':');
+        let (update, rows) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Told { update, rows, end: parts.next() == Some(END) })
     };
-    text.unwrap_or_default().split(' ').filter_map(pair).collect()
+    text.unwrap_or_default().split(' ').filter_map(told).collect()
 }
 
-/// Writes the part of a report up to update `step` under its own name.
-fn keep(folder: &Path, report: Report, step: u64) -> Result<()> {
+/// Writes the part of a report up to update `step`, but for the run's end, under its own name.
+fn keep(folder: &Path, report: Report, step: u64) -> Result<Option<PathBuf>> {
     let Report { mut meta, mut rows } = report;
     let mut updates = counts(meta.remove(UPDATES));
-    updates.retain(|(update, _)| *update <= step);
-    rows.truncate(updates.iter().map(|(_, rows)| rows).sum());
-    if updates.is_empty() { Ok(()) } else { write(folder, &updates, rows, meta).map(drop) }
+    updates.retain(|told| told.update <= step && !told.end);
+    rows.truncate(updates.iter().map(|told| told.rows).sum());
+    if updates.is_empty() { Ok(None) } else { write(folder, &updates, rows, meta).map(Some) }
 }
 
 /// Removes reports whose updates another one has too: a kill came before they went.
@@ -107,16 +123,22 @@ fn remove(folder: &Path, paths: impl IntoIterator<Item = PathBuf>) -> Result<()>
     files::sync_folder(folder)
 }
 
-/// Removes what is beyond update `step`, and what is there twice; the last update that is left.
+/// Removes what is beyond update `step`, the end of a run there, and what is there twice; the last update that is left.
 ///
 /// # Errors
 /// Where a report cannot be read, or the disk refuses.
 pub fn cut(folder: &Path, step: u64) -> Result<u64> {
-    for (first, _, path) in reports(folder)?.into_iter().filter(|(_, last, _)| *last > step) {
-        if first <= step {
-            keep(folder, report::read_parquet(&path)?, step)?;
+    for (first, last, path) in reports(folder)?.into_iter().filter(|(_, last, _)| *last >= step) {
+        let ends = || -> Result<bool> {
+            Ok(counts(report::read_metadata(&path)?.remove(UPDATES)).iter().any(|told| told.end))
+        };
+        if last == step && !ends()? {
+            continue;
         }
-        remove(folder, [path])?;
+        let kept = if first <= step { keep(folder, report::read_parquet(&path)?, step)? } else { None };
+        if kept.as_ref() != Some(&path) {
+            remove(folder, [path])?;
+        }
     }
     remove_contained(folder)?;
     Ok(reports(folder)?.last().map_or(0, |(_, last, _)| *last))

@@ -2,6 +2,7 @@
 //! goes on to the same bits as if it had not been. The start a checkpoint leaves is on disk before its report is, and
 //! goes when the next report is there.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,25 +10,26 @@ use super::metadata::{self, Meta};
 use super::state;
 use crate::base::error::{IoContext, Result};
 use crate::base::files;
-use crate::snapshot::Hints;
+use crate::base::vectors::Vectors;
+use crate::snapshot::analysis::Session;
 
 /// What the numbers follow from beside the checkpoint.
 const JOB: [&str; 5] = ["schema_version", "options", "batch_sha256", "seed", "dtype"];
 
-/// The report of the checkpoint before: where searches may begin.
+/// The report of the checkpoint before, and the analysis that goes on from there.
 pub struct Before {
     /// Its step.
     pub step: u64,
     /// The name of its file.
     pub stem: String,
-    /// What its searches found.
-    pub hints: Hints,
+    /// What its searches found is remembered here.
+    pub session: Box<dyn Session>,
 }
 
 impl Before {
-    /// What a report says whose searches begin there.
-    pub fn says(&self) -> (String, String) {
-        metadata::start(self.step, &self.stem)
+    /// What a report says whose searches begin there; nothing where none does.
+    pub fn says(&self) -> Option<(String, String)> {
+        self.session.remembers().then(|| metadata::start(self.step, &self.stem))
     }
 }
 
@@ -52,17 +54,16 @@ impl Starts {
     ///
     /// # Errors
     /// Where the disk refuses.
-    pub fn write(&self, hints: &Hints) -> Result<()> {
-        hints.step.map_or(Ok(()), |step| state::write_vectors(&self.path(step), &hints.vectors))
+    pub fn write(&self, step: u64, session: &dyn Session) -> Result<()> {
+        if session.remembers() { state::write_vectors(&self.path(step), &session.state()) } else { Ok(()) }
     }
 
     /// What was found at a step whose report is there.
     ///
     /// # Errors
     /// Where it is damaged.
-    pub fn read(&self, step: u64) -> Result<Hints> {
-        let vectors = state::read_vectors(&self.path(step))?;
-        Ok(vectors.map_or_else(Hints::default, |vectors| Hints { step: Some(step), vectors }))
+    pub fn read(&self, step: u64) -> Result<Option<BTreeMap<String, Vectors>>> {
+        state::read_vectors(&self.path(step))
     }
 
     /// Removes what was found at other steps than the last.

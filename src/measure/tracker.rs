@@ -4,41 +4,38 @@ use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
 use super::metadata::Meta;
-use super::{state, training};
+use super::{state, sums, training};
 use crate::base::error::Result;
 use crate::base::files::{self, Claim};
-use crate::snapshot::analysis::{Analysis, Options, StepTracker};
-use crate::snapshot::step::{Step, Wanted};
+use crate::base::observer::Silent;
+use crate::optim::UpdateStatistics;
+use crate::snapshot::analysis::{Analysis, Session};
+use crate::snapshot::{Needs, Snapshot};
 use crate::train::{Cadence, Listener, Position, StepLine};
 
-/// An analysis, when it measures, and what its reports say of themselves.
-pub struct Tracking {
+/// An analysis at work on a run, when it measures, and what its reports say of themselves.
+pub struct Measurement {
     /// The analysis.
     pub analysis: &'static dyn Analysis,
-    /// Its options.
-    pub options: Options,
-    /// When it measures.
+    /// At work.
+    pub session: Box<dyn Session>,
+    /// The steps it measures.
     pub cadence: Cadence,
-    /// What it remembers, where it does.
-    pub memory: Option<Box<dyn StepTracker>>,
     /// `warmlab.*` keys of its reports.
     pub meta: Meta,
-}
-
-impl Tracking {
-    /// Whether what was measured waits for the next update.
-    fn waits(&self) -> bool {
-        self.memory.as_ref().is_some_and(|memory| memory.waits())
-    }
 }
 
 /// Runs analyses at training steps.
 pub struct Tracker {
     run: String,
     training: Journal,
+    /// Where the training's own reports lie.
+    folder: PathBuf,
     /// The folder is this process's while it tracks.
     _claim: Claim,
-    tracked: Vec<(Tracking, Journal, PathBuf)>,
+    measured: Vec<(Measurement, Journal, PathBuf)>,
+    /// The sums of the last update, for the snapshot that it led to.
+    last_update: Option<UpdateStatistics>,
     notes: Vec<String>,
 }
 
@@ -48,35 +45,44 @@ impl Tracker {
     ///
     /// # Errors
     /// Where another process tracks there, or a journal or a report cannot be read or written.
-    pub fn open(folder: &Path, position: Position, training: Meta, tracked: Vec<Tracking>) -> Result<Self> {
+    pub fn open(
+        folder: &Path,
+        position: Position,
+        training: Meta,
+        measured: Vec<Measurement>,
+    ) -> Result<Self> {
         files::create_folder(folder)?;
         let claim = Claim::take(folder)?;
         let run = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let step = position.step;
         let mut notes = Vec::new();
-        let training = Journal::open(&folder.join(training::NAME), position, training)?;
-        let mut open = |mut tracking: Tracking| {
-            let name = tracking.analysis.name();
+        let own = folder.join(training::NAME);
+        let training = Journal::open(&own, position, training)?;
+        let mut last_update = None;
+        if !measured.is_empty() {
+            last_update = state::read(&own, step)?.and_then(sums::read);
+        }
+        let mut open = |mut measurement: Measurement| {
+            let name = measurement.analysis.name();
             let folder = folder.join(name);
-            let journal = Journal::open(&folder, position, tracking.meta.clone())?;
-            let missing = journal.missing((1..=step).filter(|update| tracking.cadence.includes(*update)))?;
+            let journal = Journal::open(&folder, position, measurement.meta.clone())?;
+            let missing =
+                journal.missing((1..=step).filter(|update| measurement.cadence.includes(*update - 1)))?;
             notes.extend(lost(name, &folder, &missing));
-            if let Some(memory) = &mut tracking.memory {
-                match state::read(&folder, step)? {
-                    Some(state) => memory.restore(state)?,
-                    None if step > 0 => notes.push(format!(
-                        "{name} at step {step} left no state of its tracking: it starts anew, so its numbers \
-                         differ within their uncertainties from those of a run that was not cut"
-                    )),
-                    None => {}
-                }
-                // a kill may have come between the checkpoint and this
-                state::prune(&folder, step)?;
+            match state::read(&folder, step)? {
+                Some(state) => measurement.session.restore(state)?,
+                None if step > 0 && measurement.session.remembers() => notes.push(format!(
+                    "{name} at step {step} left no state of its tracking: it starts anew, so its numbers \
+                     differ within their uncertainties from those of a run that was not cut"
+                )),
+                None => {}
             }
-            Ok((tracking, journal, folder))
+            // a kill may have come between the checkpoint and this
+            state::prune(&folder, step)?;
+            Ok((measurement, journal, folder))
         };
-        let tracked = tracked.into_iter().map(&mut open).collect::<Result<_>>()?;
-        Ok(Tracker { run, training, _claim: claim, tracked, notes })
+        let measured = measured.into_iter().map(&mut open).collect::<Result<_>>()?;
+        Ok(Tracker { run, training, folder: own, _claim: claim, measured, last_update, notes })
     }
 
     /// What a reader of the numbers must know of the opening.
@@ -97,50 +103,47 @@ fn lost(name: &str, folder: &Path, missing: &[u64]) -> Option<String> {
 }
 
 impl Listener for Tracker {
-    fn wants(&mut self, update: u64) -> Result<Option<Wanted>> {
-        let mut all: Option<Wanted> = None;
-        for (tracking, ..) in &self.tracked {
-            let wanted = if tracking.cadence.includes(update) {
-                tracking.analysis.wants(update, &tracking.options)?
-            } else if tracking.waits() {
-                Wanted::default()
-            } else {
-                continue;
-            };
-            all = Some(all.map_or(wanted, |all| all.or(wanted)));
-        }
-        Ok(all)
+    fn needs(&self, step: u64) -> Option<Needs> {
+        let due = self.measured.iter().filter(|(measurement, ..)| measurement.cadence.includes(step));
+        due.map(|(measurement, ..)| measurement.session.needs(step)).reduce(Needs::or)
     }
 
-    fn heard(&mut self, step: &Step) -> Result<()> {
-        let update = step.update.step;
-        for (tracking, journal, _) in &mut self.tracked {
-            let measured = tracking.cadence.includes(update);
-            let rows = match &mut tracking.memory {
-                Some(memory) if measured => memory.step(step)?,
-                Some(memory) if memory.waits() => memory.settle(step)?,
-                None if measured => tracking.analysis.at_step(step, &tracking.options)?,
-                _ => continue,
-            };
-            journal.append(update, &rows)?;
+    fn measure(&mut self, snapshot: Snapshot) -> Result<()> {
+        let step = snapshot.step();
+        let snapshot = snapshot.with_last_update(self.last_update.clone());
+        // the rows of a snapshot are told with the update after it, and those of the last with the one before
+        let end = snapshot.batch().is_none();
+        let update = if end { step } else { step + 1 };
+        for (Measurement { analysis, session, cadence, .. }, journal, _) in &mut self.measured {
+            if cadence.includes(step) {
+                let rows = session.measure(&snapshot, &Silent)?;
+                journal.append(update, end, &snapshot.stamp(analysis.name(), rows))?;
+            }
         }
         Ok(())
     }
 
+    fn updated(&mut self, update: UpdateStatistics) {
+        self.last_update = Some(update);
+    }
+
     fn logged(&mut self, line: &StepLine) -> Result<()> {
-        self.training.append(line.step, &training::rows(&self.run, line))
+        self.training.append(line.step, false, &training::rows(&self.run, line))
     }
 
     fn sync(&mut self) -> Result<()> {
         self.training.sync()?;
-        self.tracked.iter().try_for_each(|(_, journal, _)| journal.sync())
+        self.measured.iter().try_for_each(|(_, journal, _)| journal.sync())
     }
 
     fn saving(&mut self, step: u64) -> Result<()> {
         self.sync()?;
-        for (tracking, _, folder) in &self.tracked {
-            if let Some(memory) = &tracking.memory {
-                state::write(folder, step, &memory.state())?;
+        if let Some(update) = self.last_update.as_ref().filter(|update| update.step == step) {
+            state::write(&self.folder, step, &sums::state(update))?;
+        }
+        for (Measurement { session, .. }, _, folder) in &self.measured {
+            if session.remembers() {
+                state::write(folder, step, &session.state())?;
             }
         }
         Ok(())
@@ -148,11 +151,9 @@ impl Listener for Tracker {
 
     fn saved(&mut self, position: Position) -> Result<()> {
         self.training.compact(position.since)?;
-        for (tracking, journal, folder) in &mut self.tracked {
+        for (_, journal, folder) in &mut self.measured {
             journal.compact(position.since)?;
-            if tracking.memory.is_some() {
-                state::prune(folder, position.step)?;
-            }
+            state::prune(folder, position.step)?;
         }
         Ok(())
     }

@@ -16,8 +16,8 @@ use crate::base::settings::Settings;
 use crate::data;
 use crate::report::{self, Report, Shelf};
 use crate::run::{self, Checkpoint};
-use crate::snapshot::analysis::{Analysis, Options};
-use crate::snapshot::{Hints, Snapshot};
+use crate::snapshot::Snapshot;
+use crate::snapshot::analysis::{Analysis, Options, Session};
 
 /// What became of a request.
 #[derive(Debug, Default)]
@@ -116,74 +116,73 @@ impl Work<'_> {
         let starts = self.several.then(|| Starts::new(&shelf.commands(), &meta));
         if request.resume
             && let Some((stem, report)) = {
-                let start = before.as_ref().map(Before::says);
+                let start = before.as_ref().and_then(Before::says);
                 shelf.finished(step, &meta.clone().into_iter().chain(start).collect())
             }
         {
             say(&format!("{} holds them already", shelf.report(&stem).display()));
-            let hints = starts.as_ref().map_or_else(|| Ok(Hints::default()), |starts| starts.read(step))?;
-            self.before = Some(Before { step, stem, hints });
+            let mut session = analysis.begin(options, None)?;
+            let found = starts.as_ref().map_or(Ok(None), |starts| starts.read(step))?;
+            found.map_or(Ok(()), |found| session.restore(found))?;
+            self.before = Some(Before { step, stem, session });
             self.starts = starts;
             return Ok(report);
         }
-        let before = before.filter(|before| before.hints.step.is_some());
-        meta.extend(before.as_ref().map(Before::says));
+        meta.extend(before.as_ref().and_then(Before::says));
         let stem = report::stem(step, &meta);
-        let hints = before.map(|before| before.hints).unwrap_or_default();
-        let settings = request.computing.settings();
-        let found = Found::on(analysis, options, (checkpoint, chosen), settings, hints, observer)?;
-        meta.extend(found.remarks);
-        let report = Report { meta, rows: found.rows };
+        let mut session =
+            before.map_or_else(|| analysis.begin(options, None), |before| Ok(before.session))?;
+        let again = || analysis.begin(options, None);
+        let snapshots =
+            Snapshots { checkpoint: checkpoint.into(), chosen, settings: request.computing.settings() };
+        let (rows, remarks) = snapshots.measure(analysis.name(), &mut *session, again, observer)?;
+        meta.extend(remarks);
+        let report = Report { meta, rows };
         let path = shelf.report(&stem);
-        starts.as_ref().map_or(Ok(()), |starts| starts.write(&found.hints))?;
+        starts.as_ref().map_or(Ok(()), |starts| starts.write(step, &*session))?;
         report::write_parquet(&path, &report)?;
         starts.as_ref().map_or(Ok(()), |starts| starts.keep_only(step))?;
         self.starts = starts;
         metadata::write_command(&shelf.command(&stem), start.elapsed())?;
         say(&format!("{} rows in {}", report.rows.len(), path.display()));
-        self.before = Some(Before { step, stem, hints: found.hints });
+        self.before = Some(Before { step, stem, session });
         Ok(report)
     }
 }
 
-/// What an analysis found on the batches of one checkpoint.
-struct Found {
-    rows: Vec<Row>,
-    /// What a reader of the numbers must know of how they were made.
-    remarks: metadata::Meta,
-    /// Where searches at the next checkpoint may begin.
-    hints: Hints,
+/// A checkpoint seen through each of its batches.
+struct Snapshots<'a> {
+    checkpoint: Arc<Checkpoint>,
+    chosen: &'a Chosen,
+    settings: Settings,
 }
 
-impl Found {
-    /// Remarks and hints are those of the first batch, whose searches begin near `hints`.
-    fn on(
-        analysis: &dyn Analysis,
-        options: &Options,
-        (checkpoint, chosen): (Checkpoint, &Chosen),
-        settings: Settings,
-        hints: Hints,
+impl Snapshots<'_> {
+    /// The rows of all batches together, and what a reader of the numbers must know of how those of the first were made.
+    /// The first batch's search is the one that goes on from checkpoint to checkpoint; each other one begins `again`.
+    fn measure(
+        &self,
+        analysis: &str,
+        session: &mut dyn Session,
+        again: impl Fn() -> Result<Box<dyn Session>>,
         mut observer: OneOf,
-    ) -> Result<Self> {
-        let checkpoint = Arc::new(checkpoint);
-        let count = chosen.batches.len();
-        let mut found = Found { rows: vec![], remarks: metadata::Meta::new(), hints };
-        let mut rows = Vec::new();
-        for (i, batch) in chosen.batches.iter().enumerate() {
-            let mut snapshot = Snapshot::new(checkpoint.clone(), batch.clone(), settings.clone());
-            if i == 0 {
-                snapshot = snapshot.with_hints(std::mem::take(&mut found.hints));
+    ) -> Result<(Vec<Row>, metadata::Meta)> {
+        let batches = &self.chosen.batches;
+        let (mut rows, mut remarks) = (Vec::new(), metadata::Meta::new());
+        for (i, batch) in batches.iter().enumerate() {
+            let snapshot = Snapshot::new(self.checkpoint.clone(), batch.clone(), self.settings.clone());
+            let found = if i == 0 {
+                session.measure(&snapshot, &observer)?
             } else {
                 observer.again = true;
-                observer.progress(i as u64, count as u64, "batches");
-            }
-            rows.push(analysis.run(&snapshot, options, &observer)?);
+                observer.progress(i as u64, batches.len() as u64, "batches");
+                again()?.measure(&snapshot, &observer)?
+            };
+            rows.push(snapshot.stamp(analysis, found));
             if i == 0 {
-                found.remarks = snapshot.remarks();
-                found.hints = snapshot.into_hints();
+                remarks = snapshot.remarks();
             }
         }
-        found.rows = repeat::combine(rows, &data::id(&data::joint_sha256(&chosen.batches)));
-        Ok(found)
+        Ok((repeat::combine(rows, &data::id(&data::joint_sha256(batches))), remarks))
     }
 }

@@ -67,6 +67,11 @@ impl AdamW {
         &self.exp_avg_sq
     }
 
+    /// (m, v), at its end.
+    pub fn into_moments(self) -> (Values, Values) {
+        (self.exp_avg, self.exp_avg_sq)
+    }
+
     /// Updates applied.
     pub fn step(&self) -> u64 {
         self.step

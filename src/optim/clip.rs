@@ -55,14 +55,18 @@ pub enum ClipSource {
 
 impl Clip {
     /// Of an update of a run that scales gradients down to `max_norm` (0: never; `None`: not known), with the norm
-    /// of its gradient where the run logged it, and that of the batch at hand.
-    pub fn of(max_norm: Option<f64>, logged: Option<f64>, batch: f64) -> Self {
-        match (max_norm, logged) {
-            (None, _) => Clip { factor: 1.0, source: ClipSource::Unknown },
-            (Some(max_norm), _) if max_norm <= 0.0 => Clip { factor: 1.0, source: ClipSource::Never },
-            (Some(max_norm), Some(norm)) => Clip::made(factor(norm, max_norm)),
-            (Some(max_norm), None) => Clip { factor: factor(batch, max_norm), source: ClipSource::Batch },
-        }
+    /// of its gradient where the run logged it, and that of the batch at hand; `None` where neither norm is there and
+    /// one is needed.
+    pub fn of(max_norm: Option<f64>, logged: Option<f64>, batch: Option<f64>) -> Option<Self> {
+        Some(match (max_norm, logged, batch) {
+            (None, ..) => Clip { factor: 1.0, source: ClipSource::Unknown },
+            (Some(max_norm), ..) if max_norm <= 0.0 => Clip { factor: 1.0, source: ClipSource::Never },
+            (Some(max_norm), Some(norm), _) => Clip::made(factor(norm, max_norm)),
+            (Some(max_norm), None, Some(norm)) => {
+                Clip { factor: factor(norm, max_norm), source: ClipSource::Batch }
+            }
+            (Some(_), None, None) => return None,
+        })
     }
 
     /// Of an update that was made with it.
@@ -90,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_log_goes_before_the_batch_and_nothing_is_made_of_an_unknown_threshold() {
-        let of = |max_norm, logged| Clip::of(max_norm, logged, 8.0);
+        let of = |max_norm, logged| Clip::of(max_norm, logged, Some(8.0)).expect("a norm is there");
         let half = factor(2.0, 1.0);
         assert_eq!(of(Some(1.0), Some(2.0)), Clip { factor: half, source: ClipSource::Run });
         assert_eq!(of(Some(1.0), None), Clip { factor: factor(8.0, 1.0), source: ClipSource::Batch });
@@ -98,5 +102,6 @@ mod tests {
         assert_eq!(of(None, Some(2.0)), Clip { factor: 1.0, source: ClipSource::Unknown });
         assert!(of(Some(1.0), Some(2.0)).is_known() && !of(Some(1.0), None).is_known());
         assert!(of(Some(0.0), None).is_known() && !of(None, None).is_known());
+        assert_eq!(Clip::of(Some(1.0), None, None), None);
     }
 }

@@ -81,6 +81,19 @@ macro_rules! sums {
         #[derive(Debug, Clone, Copy, Default, PartialEq)]
         pub struct Sums { $($(#[$about])* pub $name: f64),+ }
 
+        impl Sums {
+            /// All of them, in order.
+            pub fn to_numbers(&self) -> Vec<f64> {
+                vec![$(self.$name),+]
+            }
+
+            /// From [`to_numbers`](Self::to_numbers); `None` where there are fewer.
+            pub fn from_numbers(numbers: &[f64]) -> Option<Self> {
+                let mut numbers = numbers.iter();
+                Some(Sums { $($name: *numbers.next()?),+ })
+            }
+        }
+
         impl AddAssign for Sums {
             fn add_assign(&mut self, other: Self) {
                 $(self.$name += other.$name;)+

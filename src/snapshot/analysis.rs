@@ -1,8 +1,8 @@
-//! What an analysis is: from a snapshot to rows.
+//! What an analysis is: from snapshots to rows.
 //!
 //! An analysis writes no file, prints nothing, reads no clock and picks no seed. It declares its name, its
 //! quantities and its options; the command line, `warmlab list`, the metadata and the conformance tests
-//! follow from the declaration.
+//! follow from the declaration. It measures a snapshot, whether that is a checkpoint's or training's.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -17,8 +17,7 @@ use crate::base::takes::Takes;
 use crate::base::vectors::Vectors;
 use crate::data::Batch;
 use crate::run::Moments;
-use crate::snapshot::Snapshot;
-use crate::snapshot::step::{Step, Wanted};
+use crate::snapshot::{Needs, Snapshot};
 
 /// A named number an analysis may report.
 #[derive(Debug, Clone, Copy)]
@@ -111,8 +110,13 @@ fn kind<T>() -> &'static str {
     }
 }
 
-/// What a tracker knows of its run before the first step.
-pub struct Opening<'a> {
+/// Whether what is measured every `every` updates of a run in training is due at update `t`: the first is; 0 is off.
+pub fn falls_due(every: u64, t: u64) -> bool {
+    every > 0 && (t <= 1 || t.is_multiple_of(every))
+}
+
+/// What is known of a run in training before its first step.
+pub struct Training<'a> {
     /// The architecture.
     pub config: &'a GptConfig,
     /// The batch that is the same at every step: what analyses of checkpoints measure on by default.
@@ -121,40 +125,43 @@ pub struct Opening<'a> {
     pub settings: &'a Settings,
 }
 
-/// Measures the steps of one run, each with what it remembers of those before.
-pub trait StepTracker {
-    /// Measures a training step; the rows are stamped by [`Step::stamp`].
+/// An analysis at work on one run: its options understood, and what it remembers from step to step.
+pub trait Session {
+    /// What it needs of the pass on the snapshot's batch at `step`, where somebody makes that pass for it.
+    fn needs(&self, _step: u64) -> Needs {
+        Needs::default()
+    }
+
+    /// Measures a snapshot. The rows know their place; run, analysis, batch and step are the snapshot's
+    /// ([`Snapshot::stamp`]).
     ///
     /// # Errors
-    /// Where a computation fails.
-    fn step(&mut self, step: &Step) -> Result<Vec<Row>>;
+    /// Where the snapshot lacks what is needed, an option does not fit it, or a computation fails.
+    fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>>;
 
-    /// What a reader of its numbers must know of how they are made: metadata keys and words.
+    /// What a reader of all its numbers must know of how they are made: metadata keys and words.
     fn remarks(&self) -> Vec<(String, String)> {
         Vec::new()
     }
 
-    /// Whether rows of the last step wait for what the next update tells.
-    fn waits(&self) -> bool {
+    /// Whether it depends on the steps before.
+    fn remembers(&self) -> bool {
         false
     }
 
-    /// Completes them from an update that is not itself measured.
-    ///
-    /// # Errors
-    /// Where a computation fails.
-    fn settle(&mut self, _step: &Step) -> Result<Vec<Row>> {
-        Ok(Vec::new())
+    /// Everything remembered, by name: what a later process goes on from. Empty where the next step does not depend on
+    /// those before.
+    fn state(&self) -> BTreeMap<String, Vectors> {
+        BTreeMap::new()
     }
-
-    /// Everything remembered, by name: what a resumed run goes on from.
-    fn state(&self) -> BTreeMap<String, Vectors>;
 
     /// Goes on from a [`state`](Self::state).
     ///
     /// # Errors
-    /// Where it is not one of this tracker.
-    fn restore(&mut self, state: BTreeMap<String, Vectors>) -> Result<()>;
+    /// Where it is not one of this analysis of this run.
+    fn restore(&mut self, _state: BTreeMap<String, Vectors>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// One entry of the catalogue.
@@ -185,44 +192,29 @@ pub trait Analysis: Sync {
         Moments::Both
     }
 
-    /// Measures.
-    ///
-    /// # Errors
-    /// Where the snapshot lacks what is needed, an option is impossible, or a computation fails.
-    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>>;
-
     /// The option whose values are names of their own where training steps are measured: `--track ggn` means
     /// `--track hessian:operator=ggn`.
     fn named_by(&self) -> Option<&'static OptionSpec> {
         None
     }
 
-    /// Whether it can measure training steps as they happen.
+    /// Whether it can measure training as it happens.
     fn tracks(&self) -> bool {
         false
     }
 
-    /// What it needs to measure `update`.
-    ///
-    /// # Errors
-    /// Where an option is impossible.
-    fn wants(&self, _update: u64, _options: &Options) -> Result<Wanted> {
-        Ok(Wanted::default())
-    }
-
-    /// A tracker of a run, for an analysis that remembers; without one [`at_step`](Self::at_step) is asked.
+    /// Begins to measure a run: its checkpoints, or its steps as they are made where `training` is given.
     ///
     /// # Errors
     /// Where an option is impossible, or the memory too small.
-    fn tracker(&self, _opening: &Opening, _options: &Options) -> Result<Option<Box<dyn StepTracker>>> {
-        Ok(None)
-    }
+    fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>>;
 
-    /// Measures a training step; the rows are stamped by [`Step::stamp`].
+    /// Measures one snapshot alone.
     ///
     /// # Errors
-    /// Where an option is impossible or a computation fails.
-    fn at_step(&self, _step: &Step, _options: &Options) -> Result<Vec<Row>> {
-        Ok(Vec::new())
+    /// As [`begin`](Self::begin) and [`Session::measure`].
+    fn run(&self, snapshot: &Snapshot, options: &Options, observer: &dyn Observer) -> Result<Vec<Row>> {
+        let rows = self.begin(options, None)?.measure(snapshot, observer)?;
+        Ok(snapshot.stamp(self.name(), rows))
     }
 }

@@ -1,4 +1,4 @@
-//! Who listens to training, and when each thing is listened to.
+//! Who measures training, and when.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use super::log::StepLine;
 use crate::base::error::Result;
-use crate::snapshot::step::{Step, Wanted};
+use crate::optim::UpdateStatistics;
+use crate::snapshot::{Needs, Snapshot};
 
-/// Hears of every update it wants to hear of, without the loop knowing what becomes of it.
+/// Measures a run in training, without the loop knowing what becomes of it.
 pub trait Listener {
-    /// What is needed of `update`; `None` leaves the loop its plain pass.
-    ///
-    /// # Errors
-    /// Where an option is impossible.
-    fn wants(&mut self, update: u64) -> Result<Option<Wanted>>;
+    /// What is needed of the pass at `step`; `None` where the snapshot of that step is not measured, and the loop is left
+    /// its plain pass.
+    fn needs(&self, step: u64) -> Option<Needs>;
 
-    /// The update that was wanted, just applied.
+    /// The snapshot of a step, complete: the update after it is made, unless the run ends here.
     ///
     /// # Errors
     /// Where a measurement fails, or the disk refuses.
-    fn heard(&mut self, step: &Step) -> Result<()>;
+    fn measure(&mut self, snapshot: Snapshot) -> Result<()>;
+
+    /// The sums that an update left, for the snapshot of the step it led to.
+    fn updated(&mut self, update: UpdateStatistics);
 
     /// What the log says of the update just applied.
     ///
@@ -58,46 +60,23 @@ pub struct Position {
     pub since: u64,
 }
 
-/// Hears nothing.
-pub struct Deaf;
-
-impl Listener for Deaf {
-    fn wants(&mut self, _update: u64) -> Result<Option<Wanted>> {
-        Ok(None)
-    }
-    fn heard(&mut self, _step: &Step) -> Result<()> {
-        Ok(())
-    }
-    fn logged(&mut self, _line: &StepLine) -> Result<()> {
-        Ok(())
-    }
-    fn sync(&mut self) -> Result<()> {
-        Ok(())
-    }
-    fn saving(&mut self, _step: u64) -> Result<()> {
-        Ok(())
-    }
-    fn saved(&mut self, _position: Position) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// At which updates: each up to `early`, each multiple of `every`, and those of `at`.
+/// At which steps: each up to `early`, each multiple of `every`, and those of `at`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cadence {
-    /// Last update of the dense window.
+    /// Last step of the dense window; 0 is none.
     pub early: u64,
     /// Period; 0 is off.
     pub every: u64,
-    /// Further updates.
+    /// Further steps.
     pub at: Vec<u64>,
 }
 
 impl Cadence {
-    /// Whether `update` is one of them.
-    pub fn includes(&self, update: u64) -> bool {
-        let periodic = self.every > 0 && update.is_multiple_of(self.every);
-        update <= self.early || periodic || self.at.contains(&update)
+    /// Whether `step` is one of them.
+    pub fn includes(&self, step: u64) -> bool {
+        let periodic = self.every > 0 && step.is_multiple_of(self.every);
+        let dense = self.early > 0 && step <= self.early;
+        dense || periodic || self.at.contains(&step)
     }
 }
 
@@ -120,7 +99,9 @@ mod tests {
     #[test]
     fn windows_join() {
         let cadence = Cadence { early: 3, every: 10, at: vec![17] };
-        let chosen: Vec<u64> = (1..=25).filter(|update| cadence.includes(*update)).collect();
-        assert_eq!(chosen, [1, 2, 3, 10, 17, 20]);
+        let chosen: Vec<u64> = (0..=25).filter(|step| cadence.includes(*step)).collect();
+        assert_eq!(chosen, [0, 1, 2, 3, 10, 17, 20]);
+        let few = Cadence { early: 0, every: 0, at: vec![5] };
+        assert!(few.includes(5) && !few.includes(0));
     }
 }

@@ -1,5 +1,6 @@
 //! Training a GPT, so that there is something to measure: the loop, its log and its checkpoints.
 
+mod batches;
 mod config;
 mod consistency;
 mod folder;
@@ -7,6 +8,7 @@ mod init;
 mod jumps;
 mod listener;
 mod log;
+mod resumption;
 mod ring;
 mod saves;
 mod trainer;
@@ -15,7 +17,8 @@ pub use config::TrainConfig;
 pub use consistency::contradictions;
 pub use folder::RunFolder;
 pub use init::initial_parameters;
-pub use listener::{Cadence, Deaf, Listener, Position, Tracked};
+pub use listener::{Cadence, Listener, Position, Tracked};
 pub use log::{StepLine, StepLog};
+pub use ring::Ring;
 pub use saves::Saves;
 pub use trainer::{Ended, Trainer, check};

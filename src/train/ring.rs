@@ -1,56 +1,23 @@
 //! The states before the last few updates, in memory, for the moment the loss jumps: what people need then is the
-//! checkpoint before, and nobody knew that it would be.
+//! checkpoint before, and nobody knew that it would be. The newest is the state that the next snapshot is of.
 //!
 //! A kill loses them; a resumed run fills the ring again.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::base::values::Values;
-
-/// A state of training.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// Updates applied.
-    pub step: u64,
-    /// Loss of the last update's batch.
-    pub loss: Option<f64>,
-    /// Parameters, flat.
-    pub parameters: Values,
-    /// Adam's first moment, flat.
-    pub exp_avg: Values,
-    /// Adam's second moment, flat.
-    pub exp_avg_sq: Values,
-}
-
-/// A state where training holds it.
-#[derive(Debug, Clone, Copy)]
-pub struct StateView<'a> {
-    /// Updates applied.
-    pub step: u64,
-    /// Loss of the last update's batch.
-    pub loss: Option<f64>,
-    /// Parameters, flat.
-    pub parameters: &'a Values,
-    /// Adam's first moment, flat.
-    pub exp_avg: &'a Values,
-    /// Adam's second moment, flat.
-    pub exp_avg_sq: &'a Values,
-}
-
-impl State {
-    /// The state as training holds its own.
-    pub fn view(&self) -> StateView<'_> {
-        let State { step, loss, parameters, exp_avg, exp_avg_sq } = self;
-        StateView { step: *step, loss: *loss, parameters, exp_avg, exp_avg_sq }
-    }
-}
+use crate::run::Checkpoint;
 
 /// The last few states.
 #[derive(Debug)]
 pub struct Ring {
-    states: VecDeque<State>,
+    states: VecDeque<Arc<Checkpoint>>,
     size: usize,
 }
+
+/// The flat vectors of a state, where training holds them: parameters, first and second moment.
+pub type Held<'a> = [&'a Values; 3];
 
 impl Ring {
     /// A ring of `size` states.
@@ -63,54 +30,93 @@ impl Ring {
         self.size
     }
 
-    /// Remembers a state in the place of the oldest, whose memory is used again.
-    pub fn push(&mut self, state: StateView) {
-        if self.size == 0 {
-            return;
+    /// Remembers a state, `about` it and the vectors of `held`, in the place of the oldest, whose memory is used again.
+    pub fn push(&mut self, about: Checkpoint, held: Held) -> Arc<Checkpoint> {
+        let oldest = if self.states.len() == self.size { self.states.pop_front() } else { None };
+        let state = Arc::new(filled(about, held, oldest.and_then(Arc::into_inner)));
+        if self.size > 0 {
+            self.states.push_back(state.clone());
         }
-        if self.states.len() < self.size {
-            let StateView { step, loss, parameters, exp_avg, exp_avg_sq } = state;
-            let [parameters, exp_avg, exp_avg_sq] = [parameters, exp_avg, exp_avg_sq].map(Values::clone);
-            self.states.push_back(State { step, loss, parameters, exp_avg, exp_avg_sq });
-        } else if let Some(mut oldest) = self.states.pop_front() {
-            (oldest.step, oldest.loss) = (state.step, state.loss);
-            let State { parameters, exp_avg, exp_avg_sq, .. } = &mut oldest;
-            rayon::join(
-                || parameters.copy_from(state.parameters),
-                || {
-                    rayon::join(
-                        || exp_avg.copy_from(state.exp_avg),
-                        || exp_avg_sq.copy_from(state.exp_avg_sq),
-                    )
-                },
-            );
-            self.states.push_back(oldest);
-        }
+        state
     }
 
     /// The states, the oldest first.
-    pub fn states(&self) -> impl Iterator<Item = &State> {
-        self.states.iter()
+    pub fn states(&self) -> impl Iterator<Item = &Checkpoint> {
+        self.states.iter().map(Arc::as_ref)
     }
+}
+
+/// A state with copies of the vectors of `held`, in the memory of an `old` one where there is one.
+pub fn filled(mut about: Checkpoint, held: Held, old: Option<Checkpoint>) -> Checkpoint {
+    let old = old.and_then(|old| {
+        let moments = old.optimizer.and_then(|o| o.exp_avg.zip(o.exp_avg_sq));
+        moments.map(|(exp_avg, exp_avg_sq)| [old.parameters, exp_avg, exp_avg_sq])
+    });
+    let [parameters, exp_avg, exp_avg_sq] = match old {
+        None => held.map(Values::clone),
+        Some([mut p, mut m, mut v]) => {
+            rayon::join(
+                || p.copy_from(held[0]),
+                || rayon::join(|| m.copy_from(held[1]), || v.copy_from(held[2])),
+            );
+            [p, m, v]
+        }
+    };
+    about.parameters = parameters;
+    if let Some(optimizer) = &mut about.optimizer {
+        (optimizer.exp_avg, optimizer.exp_avg_sq) = (Some(exp_avg), Some(exp_avg_sq));
+    }
+    about
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::architecture::GptConfig;
+    use crate::run::OptimizerState;
 
     #[test]
     fn the_last_few_are_there_with_their_own_numbers() {
         let mut ring = Ring::new(3);
+        let config: GptConfig = serde_json::from_str(
+            r#"{"n_layer": 1, "n_head": 1, "n_embd": 2, "block_size": 1, "vocab_size": 2, "bias": false}"#,
+        )
+        .expect("valid");
+        let about = |step: u64| Checkpoint {
+            path: "".into(),
+            run: "r".into(),
+            format: "native",
+            step,
+            config: config.clone(),
+            parameters: Values::F64(vec![]),
+            optimizer: Some(OptimizerState::default()),
+            next_grad_norm: None,
+            without_optimizer: None,
+            loss: Some(step as f64),
+            seed: None,
+            notes: vec![],
+            sha256: String::new(),
+        };
         for step in 0..10 {
             let values = |scale: f64| Values::F64(vec![scale * step as f64; 4]);
             let (p, m, v) = (values(1.0), values(10.0), values(100.0));
-            let loss = Some(step as f64);
-            ring.push(StateView { step, loss, parameters: &p, exp_avg: &m, exp_avg_sq: &v });
+            let state = ring.push(about(step), [&p, &m, &v]);
+            assert_eq!(state.step, step);
         }
+        let moment = |v: &Option<Values>| v.as_ref().expect("filled").get(0);
         let numbers: Vec<_> = ring
             .states()
-            .map(|s| (s.step, s.loss, s.parameters.get(3), s.exp_avg.get(0), s.exp_avg_sq.get(0)))
+            .map(|s| {
+                let o = s.optimizer.as_ref().expect("there");
+                (s.step, s.loss, s.parameters.get(3), moment(&o.exp_avg), moment(&o.exp_avg_sq))
+            })
             .collect();
         assert_eq!(numbers, [7.0, 8.0, 9.0].map(|t| (t as u64, Some(t), t, 10.0 * t, 100.0 * t)));
+        // what is looked at is not written over
+        let mut one = Ring::new(1);
+        let (a, b) = (Values::F64(vec![1.0]), Values::F64(vec![2.0]));
+        let first = one.push(about(0), [&a, &a, &a]);
+        let second = one.push(about(1), [&b, &b, &b]);
+        assert_eq!((first.parameters.get(0), second.parameters.get(0)), (1.0, 2.0));
     }
 }

@@ -1,28 +1,31 @@
 //! The loop.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::batches::{evaluation_batches, training_batch};
 use super::config::TrainConfig;
 use super::folder::RunFolder;
 use super::init::initial_parameters;
 use super::jumps::Jumps;
 use super::listener::{Listener, Position};
 use super::log::{StepLine, StepLog};
-use super::ring::{Ring, StateView};
+use super::resumption::{restore, resumable};
+use super::ring::{self, Ring};
 use crate::architecture::Parameter;
 use crate::base::device::Device;
 use crate::base::error::{Error, Result};
 use crate::base::files;
 use crate::base::observer::Observer;
-use crate::base::random;
+use crate::base::settings::Settings;
 use crate::base::values::Values;
-use crate::data::{Batch, Corpus, Split, sampling};
-use crate::model::{Gpt, Look};
+use crate::data::{Batch, Corpus};
+use crate::model::{Gpt, Look, Seen};
 use crate::optim::{AdamW, Part, clip_factor};
 use crate::run::{self, Checkpoint, OptimizerState};
 use crate::schedule::Schedule;
-use crate::snapshot::step::{Step, sample_tokens};
+use crate::snapshot::{Needs, NextUpdate, Snapshot, sample_tokens};
 use crate::stats;
 
 /// How training ended.
@@ -38,6 +41,7 @@ pub enum Ended {
 pub struct Trainer {
     folder: RunFolder,
     config: TrainConfig,
+    settings: Settings,
     corpus: Corpus,
     gpt: Gpt,
     parameters: Values,
@@ -105,7 +109,15 @@ impl Trainer {
         }
         let fitting = memory / 4 / state_bytes(&config);
         let ring = Ring::new(config.checkpoints.before_jump.min(fitting as usize));
+        let settings = Settings {
+            dtype: config.dtype,
+            device,
+            micro_batch: Some(config.batch_size),
+            memory,
+            seed: config.seed,
+        };
         Ok(Trainer {
+            settings,
             name: folder.name().into(),
             saves: config.checkpoints.steps(config.steps),
             folder,
@@ -173,6 +185,8 @@ impl Trainer {
                 self.save(listener)?;
             }
         }
+        self.finish(listener)?;
+        listener.saved(self.position())?;
         Ok(Ended::Finished)
     }
 
@@ -185,20 +199,13 @@ impl Trainer {
     ) -> Result<StepLine> {
         let step = self.step() + 1;
         let batch = training_batch(&self.config, &self.corpus, step)?;
-        let wanted = listener.wants(step)?;
-        let micro_batch = self.config.batch_size;
-        let asked = wanted.unwrap_or_default();
-        let sample = |rows| sample_tokens(self.config.seed, step - 1, batch.num_tokens(), rows);
-        let rows = asked.token_rows.map(sample);
-        let look = Look {
-            tokens: rows.as_deref(),
-            statistics: asked.statistics,
-            micro_batches: asked.micro_batches && self.config.grad_accumulation > 1,
-        };
-        let (loss, gradient, seen) = self.gpt.gradient_observed(&batch, micro_batch, look)?;
+        let needs = listener.needs(step - 1);
+        let (loss, gradient, seen) = self.pass(&batch, needs.unwrap_or_default())?;
         let (grad_norm, factor) = clip_factor(&gradient, self.config.grad_clip);
         if !(loss.is_finite() && grad_norm.is_finite()) {
             let kept = self.keep(step, listener)?;
+            // what led here is what people will want to see
+            self.finish(listener)?;
             // nothing follows: what is known becomes a report
             listener.saved(self.position())?;
             return Err(Error::NonFinite {
@@ -216,45 +223,11 @@ impl Trainer {
                  median before{kept}"
             ));
         }
-        self.ring.push(StateView {
-            step: step - 1,
-            loss: self.last_loss,
-            parameters: &self.parameters,
-            exp_avg: self.optimizer.exp_avg(),
-            exp_avg_sq: self.optimizer.exp_avg_sq(),
-        });
-        let lr = self.config.schedule.lr(step);
-        if wanted.is_some() {
-            let last_lr = self.config.schedule.lr(step - 1);
-            let parameters = &mut self.parameters;
-            let update =
-                self.optimizer.update_tracked(parameters, &gradient, factor, lr, last_lr, &self.parts);
-            listener.heard(&Step {
-                run: &self.name,
-                config: &self.config.model,
-                optimizer: "adamw",
-                update: &update,
-                next_lr: self.config.schedule.lr(step + 1),
-                grad_clip: self.config.grad_clip,
-                batch: &batch,
-                gpt: &self.gpt,
-                loss,
-                grad_norm,
-                gradient: &gradient,
-                parameters: &self.parameters,
-                exp_avg: self.optimizer.exp_avg(),
-                exp_avg_sq: self.optimizer.exp_avg_sq(),
-                inputs: seen.inputs.as_ref(),
-                statistics: seen.statistics.as_ref(),
-                micro_batches: seen.micro_batches.as_ref(),
-            })?;
-        } else {
-            self.optimizer.update(&mut self.parameters, &gradient, factor, lr);
-        }
-        self.gpt.set_parameters(&self.parameters);
-        self.last_loss = Some(loss);
-        let evaluate = self.config.eval_every > 0 && (step.is_multiple_of(self.config.eval_every) || saved);
-        let mut line = StepLine {
+        let about = Checkpoint { next_grad_norm: Some(grad_norm), ..self.about() };
+        let held = [&self.parameters, self.optimizer.exp_avg(), self.optimizer.exp_avg_sq()];
+        let state = (needs.is_some() || self.ring.size() > 0).then(|| self.ring.push(about, held));
+        let (lr, last_lr) = (self.config.schedule.lr(step), self.config.schedule.lr(step - 1));
+        let line = StepLine {
             step,
             loss,
             lr,
@@ -268,13 +241,70 @@ impl Trainer {
             val_sequences: None,
             val_batch: None,
         };
-        if evaluate {
-            let (losses, batch) = self.evaluate()?;
-            (line.val_loss, line.val_loss_se) = stats::mean_and_error(&losses).unzip();
-            line.val_sequences = Some(losses.len());
-            line.val_batch = Some(batch);
+        if needs.is_some() || listener.needs(step).is_some() {
+            let parameters = &mut self.parameters;
+            let statistics =
+                self.optimizer.update_tracked(parameters, &gradient, factor, lr, last_lr, &self.parts);
+            if let (Some(_), Some(state)) = (needs, state) {
+                let next = NextUpdate {
+                    statistics: statistics.clone(),
+                    parameters: Cow::Borrowed(&self.parameters),
+                    exp_avg: Cow::Borrowed(self.optimizer.exp_avg()),
+                    exp_avg_sq: Cow::Borrowed(self.optimizer.exp_avg_sq()),
+                };
+                let snapshot = Snapshot::new(state, batch, self.settings.clone());
+                let snapshot = snapshot.with_model(self.gpt.clone()).with_pass(loss, gradient, seen);
+                listener.measure(snapshot.with_next_update(next))?;
+            }
+            listener.updated(statistics);
+        } else {
+            self.optimizer.update(&mut self.parameters, &gradient, factor, lr);
         }
-        Ok(line)
+        self.gpt.set_parameters(&self.parameters);
+        self.last_loss = Some(loss);
+        let evaluate = self.config.eval_every > 0 && (step.is_multiple_of(self.config.eval_every) || saved);
+        self.evaluated(line, evaluate)
+    }
+
+    /// The snapshot that the run ends with: no update follows it.
+    fn finish(&self, listener: &mut dyn Listener) -> Result<()> {
+        if listener.needs(self.step()).is_none() {
+            return Ok(());
+        }
+        listener.measure(self.snapshot_without_batch())
+    }
+
+    /// The gradient pass on a batch, and in it whatever else is needed.
+    fn pass(&self, batch: &Batch, needs: Needs) -> Result<(f64, Values, Seen)> {
+        let sample = |rows| sample_tokens(self.config.seed, self.step(), batch.num_tokens(), rows);
+        let tokens = needs.token_rows.map(sample);
+        let look = Look {
+            tokens: tokens.as_deref(),
+            statistics: needs.statistics,
+            micro_batches: needs.micro_batches && self.config.grad_accumulation > 1,
+        };
+        self.gpt.gradient_observed(batch, self.config.batch_size, look)
+    }
+
+    /// The state as it is, where no batch follows.
+    fn snapshot_without_batch(&self) -> Snapshot<'static> {
+        Snapshot::without_batch(self.checkpoint(), self.settings.clone()).with_model(self.gpt.clone())
+    }
+
+    /// The line with the loss on the evaluation sequences, where they are to be read.
+    fn evaluated(&self, line: StepLine, evaluate: bool) -> Result<StepLine> {
+        if !evaluate {
+            return Ok(line);
+        }
+        let (losses, batch) = self.evaluate()?;
+        let (val_loss, val_loss_se) = stats::mean_and_error(&losses).unzip();
+        Ok(StepLine {
+            val_loss,
+            val_loss_se,
+            val_sequences: Some(losses.len()),
+            val_batch: Some(batch),
+            ..line
+        })
     }
 
     /// The loss of each evaluation sequence, and what rows call them together.
@@ -299,14 +329,7 @@ impl Trainer {
         self.log.sync()?;
         listener.saving(step)?;
         let path = self.folder.path().join("checkpoints").join(format!("step_{step}"));
-        let state = StateView {
-            step,
-            loss: self.last_loss,
-            parameters: &self.parameters,
-            exp_avg: self.optimizer.exp_avg(),
-            exp_avg_sq: self.optimizer.exp_avg_sq(),
-        };
-        run::write_native(&path, &self.checkpoint(state))?;
+        run::write_native(&path, &self.checkpoint())?;
         self.saved = Some(step);
         listener.saved(self.position())
     }
@@ -321,7 +344,7 @@ impl Trainer {
             let name = format!("step_{}", state.step);
             let path = self.folder.path().join("checkpoints").join(&name);
             if !path.exists() {
-                run::write_native_kept(&path, &self.checkpoint(state.view()), jump)?;
+                run::write_native_kept(&path, state, jump)?;
             }
             kept.push(name);
         }
@@ -332,17 +355,21 @@ impl Trainer {
         })
     }
 
-    fn checkpoint(&self, state: StateView) -> Checkpoint {
-        let (step, o) = (state.step, self.config.optimizer);
+    /// The state as it is.
+    fn checkpoint(&self) -> Checkpoint {
+        let held = [&self.parameters, self.optimizer.exp_avg(), self.optimizer.exp_avg_sq()];
+        ring::filled(self.about(), held, None)
+    }
+
+    /// What is known of the state beside its vectors.
+    fn about(&self) -> Checkpoint {
+        let (step, o) = (self.step(), self.config.optimizer);
         let lr = |t: u64| self.config.schedule.lr(t);
         Checkpoint {
-            path: PathBuf::new(),
-            run: String::new(),
+            run: self.name.to_string(),
             format: "native",
             step,
             config: self.config.model.clone(),
-            parameters: state.parameters.clone(),
-            without_optimizer: None,
             optimizer: Some(OptimizerState {
                 name: "adamw".into(),
                 updates: step,
@@ -353,12 +380,13 @@ impl Trainer {
                 eps: o.eps,
                 weight_decay: o.weight_decay,
                 grad_clip: Some(self.config.grad_clip),
-                exp_avg: Some(state.exp_avg.clone()),
-                exp_avg_sq: Some(state.exp_avg_sq.clone()),
                 ..OptimizerState::default()
             }),
+            parameters: Values::zeros(0, self.config.dtype),
+            path: PathBuf::new(),
             next_grad_norm: None,
-            loss: state.loss,
+            without_optimizer: None,
+            loss: self.last_loss,
             seed: Some(self.config.seed),
             notes: vec![],
             sha256: String::new(),
@@ -369,45 +397,4 @@ impl Trainer {
 /// Bytes of a state: the parameters and Adam's two moments.
 fn state_bytes(config: &TrainConfig) -> u64 {
     3 * (config.model.num_parameters() * config.dtype.size()) as u64
-}
-
-/// The batch of an update: a function of the seed and the update alone, so that training resumes anywhere.
-fn training_batch(config: &TrainConfig, corpus: &Corpus, update: u64) -> Result<Batch> {
-    let sequences = config.batch_size * config.grad_accumulation;
-    let random = &mut random::stream(config.seed, update, "training batch");
-    let batch = sampling::random(corpus.tokens(Split::Train), sequences, config.model.block_size, random)?;
-    batch.check_vocabulary(config.model.vocab_size, corpus.tokens(Split::Train).name())?;
-    Ok(batch)
-}
-
-/// The first sequences of the validation split, one by one.
-fn evaluation_batches(config: &TrainConfig, corpus: &Corpus) -> Result<Vec<Batch>> {
-    if config.eval_every == 0 {
-        return Ok(vec![]);
-    }
-    let (tokens, seq) = (corpus.tokens(Split::Val), config.model.block_size);
-    let sequences = config.eval_sequences.min((tokens.len().saturating_sub(1) / seq).max(1));
-    let batch = sampling::sequential(tokens, 0, sequences, seq)?;
-    batch.check_vocabulary(config.model.vocab_size, tokens.name())?;
-    Ok(batch.micro_batches(1))
-}
-
-/// The last checkpoint of the run itself: a state kept because of what came after it is no place to go on from, since
-/// its tracking left no state there.
-fn resumable(folder: &Path) -> Result<Option<(u64, PathBuf)>> {
-    let found = run::checkpoints(folder)?;
-    Ok(found.into_iter().rev().find(|(_, path)| run::kept_before(path).is_none()))
-}
-
-/// Parameters and optimizer from a checkpoint of this run.
-fn restore(path: &Path, config: &TrainConfig, fresh: AdamW) -> Result<(Values, AdamW, Option<f64>)> {
-    let checkpoint = run::open(path, config.dtype)?;
-    if checkpoint.config != config.model {
-        return Err(Error::file(path, "holds another model than run.toml describes"));
-    }
-    let moments = checkpoint.optimizer.and_then(|o| o.exp_avg.zip(o.exp_avg_sq));
-    let Some((m, v)) = moments else {
-        return Err(Error::file(path, "has no optimizer state, so training cannot go on from it"));
-    };
-    Ok((checkpoint.parameters, fresh.restore(m, v, checkpoint.step), checkpoint.loss))
 }

@@ -15,10 +15,10 @@ use warmlab::base::row::{Origin, Row, Status};
 use warmlab::base::settings::Settings;
 use warmlab::base::values::DType;
 use warmlab::data::{self, Batch, Corpus, Recipe, Split, sampling};
-use warmlab::measure::{Tracker, Tracking};
+use warmlab::measure::{Measurement, Tracker};
 use warmlab::schedule::Schedule;
 use warmlab::snapshot::Snapshot;
-use warmlab::snapshot::analysis::{Opening, Options};
+use warmlab::snapshot::analysis::{Options, Training};
 use warmlab::train::{Cadence, Position, StepLog, TrainConfig};
 use warmlab::{operator, report, run};
 
@@ -382,10 +382,10 @@ fn follow(folder: &Path, name: &str) -> Result<()> {
         seed: 0,
     };
     let options = Options::defaults(analysis.options());
-    let memory =
-        analysis.tracker(&Opening { config: &config, probe: &probe, settings: &settings }, &options)?;
+    let session =
+        analysis.begin(&options, Some(&Training { config: &config, probe: &probe, settings: &settings }))?;
     let cadence = Cadence { early: 0, every: 1, at: vec![] };
-    let tracking = Tracking { analysis, options, cadence, memory, meta: BTreeMap::new() };
+    let measurement = Measurement { analysis, session, cadence, meta: BTreeMap::new() };
     let position = Position { step: 3, since: 1 };
     // opening turns what it finds into reports: each file gets a folder of its own
     let run = tempfile::tempdir_in(folder).unwrap();
@@ -394,7 +394,7 @@ fn follow(folder: &Path, name: &str) -> Result<()> {
         let path = entry.unwrap().path();
         fs::copy(&path, run.path().join(name).join(path.file_name().unwrap())).unwrap();
     }
-    Tracker::open(run.path(), position, BTreeMap::new(), vec![tracking]).map(drop)
+    Tracker::open(run.path(), position, BTreeMap::new(), vec![measurement]).map(drop)
 }
 
 /// The model of [`train`].

@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
         &["architecture", "snapshot", "operator", "linalg", "model", "stats", "data", "run", "optim"],
     ),
     ("report", &[]),
-    ("measure", &["snapshot", "stats", "report", "train", "run", "data"]),
+    ("measure", &["optim", "snapshot", "stats", "report", "train", "run", "data"]),
     (
         "cli",
         &[

@@ -14,7 +14,7 @@ use warmlab::stats::quantile::quantiles;
 
 use crate::support::{analysis, measure, references, settings};
 
-fn snapshot(path: &std::path::Path) -> Snapshot {
+fn snapshot(path: &std::path::Path) -> Snapshot<'static> {
     let checkpoint = run::open(path, DType::F64).unwrap();
     let batch = read_batch(&path.join("batch.safetensors")).unwrap();
     Snapshot::new(checkpoint, batch, settings(DType::F64, None, 1))
@@ -23,8 +23,9 @@ fn snapshot(path: &std::path::Path) -> Snapshot {
 /// The Hessian of a reference checkpoint as a matrix.
 fn matrix(path: &std::path::Path) -> DenseOperator {
     let snapshot = snapshot(path);
-    let batch = snapshot.batch();
-    let curvature = Curvature::new(snapshot.gpt().unwrap(), batch, batch.batch_size(), Keep::Kept).unwrap();
+    let batch = snapshot.batch().unwrap();
+    let curvature =
+        Curvature::new(snapshot.gpt().unwrap().clone(), batch, batch.batch_size(), Keep::Kept).unwrap();
     let (matrix, asymmetry) = dense::to_dense(&Hessian(&curvature), 32, &Silent).unwrap();
     assert!(asymmetry < 1e-12);
     DenseOperator { matrix: (&matrix + &matrix.t()) / 2.0 }
@@ -121,7 +122,7 @@ fn sharpness_is_what_the_dense_matrix_says() {
         let rows = analyse(&path, "sharpness", &[]);
         let operator = matrix(&path);
         let snapshot = snapshot(&path);
-        let batch = snapshot.batch();
+        let batch = snapshot.batch().unwrap();
         let (_, g) = snapshot.gpt().unwrap().gradient(batch, batch.batch_size()).unwrap();
         let g = ndarray::Array1::from(g.to_f64());
         let hg = operator.matrix.dot(&g);

@@ -49,7 +49,7 @@ impl Trained {
         Trained { _folder: folder, run, corpus: Corpus::open("synthetic", &[]).unwrap(), seq: 16 }
     }
 
-    fn at(&self, step: u64, batch: Batch, dtype: DType, seed: u64) -> Snapshot {
+    fn at(&self, step: u64, batch: Batch, dtype: DType, seed: u64) -> Snapshot<'static> {
         let path: &Path = &self.run.join(format!("checkpoints/step_{step}"));
         Snapshot::new(run::open(path, dtype).unwrap(), batch, settings(dtype, None, seed))
     }
@@ -119,8 +119,9 @@ impl Tally {
 
 /// The matrix of an operator by its own products; P is worked out here.
 fn matrix(snapshot: &Snapshot, operator: &str) -> Array2<f64> {
-    let batch = snapshot.batch();
-    let curvature = Curvature::new(snapshot.gpt().unwrap(), batch, batch.batch_size(), Keep::Kept).unwrap();
+    let batch = snapshot.batch().unwrap();
+    let curvature =
+        Curvature::new(snapshot.gpt().unwrap().clone(), batch, batch.batch_size(), Keep::Kept).unwrap();
     let (hessian, ggn) = (Hessian(&curvature), GaussNewton(&curvature));
     let base: &dyn LinearOperator = if operator == "ggn" { &ggn } else { &hessian };
     let a = dense::to_dense(base, 32, &Silent).unwrap().0;
@@ -374,7 +375,7 @@ fn adaptive_rates_and_representations() {
 #[test]
 fn validation_losses() {
     let (trained, (seeds, _)) = (Trained::new(), seeds(200));
-    let gpt = trained.at(300, trained.first(1), DType::F64, 0).gpt().unwrap();
+    let gpt = trained.at(300, trained.first(1), DType::F64, 0).gpt().unwrap().clone();
     let all = gpt.sequence_losses(&trained.all()).unwrap();
     let truth = sum(all.iter().copied()) / all.len() as f64;
     let mut tally = Tally::default();

@@ -210,14 +210,15 @@ fn a_run_killed_before_its_last_compaction_compacts_and_finishes() {
 /// A report as its journal had it.
 fn lines(report: &Path) -> String {
     let report = warmlab::report::read_parquet(report).unwrap();
-    let counts = report.meta["warmlab.updates"].split(' ').map(|pair| pair.split_once(':').unwrap());
     let mut rows = report.rows.iter();
-    let line = |(update, count): (&str, &str)| {
-        let update = update.parse().unwrap();
-        let rows: Vec<_> = rows.by_ref().take(count.parse().unwrap()).cloned().collect();
-        warmlab::measure::Line::new(update, &rows).text()
+    let line = |told: &str| {
+        let parts: Vec<&str> = told.split(':').collect();
+        let rows: Vec<_> = rows.by_ref().take(parts[1].parse().unwrap()).cloned().collect();
+        let line = warmlab::measure::Line::new(parts[0].parse().unwrap(), &rows);
+        // the rows of the step the run ended with are marked
+        if parts.len() == 3 { line.ending().text() } else { line.text() }
     };
-    counts.map(line).collect()
+    report.meta["warmlab.updates"].split(' ').map(line).collect()
 }
 
 #[test]

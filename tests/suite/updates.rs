@@ -348,7 +348,7 @@ fn the_rate_varies_over_streams_as_streams_drawn_here_do() {
     let batch = sampling::sequential(corpus.tokens(Split::Val), 0, 16, 8).unwrap();
     let snapshot = Snapshot::new(run::open(&path, DType::F64).unwrap(), batch, settings(DType::F64, None, 1));
     let gpt = snapshot.gpt().unwrap();
-    let sequences = snapshot.batch().micro_batches(1);
+    let sequences = snapshot.batch().unwrap().micro_batches(1);
     let gradients: Vec<Vec<f64>> = sequences.iter().map(|s| gpt.gradient(s, 1).unwrap().1.to_f64()).collect();
     let truth = resampled(&gradients, 12, snapshot.optimizer().unwrap().beta2, 600);
     let rows = measure(analysis("adam"), &snapshot, &[("resample", "100")]);

@@ -1,9 +1,9 @@
 //! The extreme eigenvalues of an operator, each with its true residual, and a check that none was
 //! skipped.
 //!
-//! 1. Factorise: a Krylov decomposition ([`super::krylov`]) grows until the residual estimates of all wanted pairs are
+//! 1. Factorise: a Krylov decomposition (`krylov`) grows until the residual estimates of all wanted pairs are
 //!    small, or the products run out; thick restart when the basis is full.
-//! 2. Solve small, rotate, verify: one product for each wanted pair gives ‖A v − θ v‖ ([`super::residual`]), which bounds
+//! 2. Solve small, rotate, verify: one product for each wanted pair gives ‖A v − θ v‖ (`residual`), which bounds
 //!    the distance from θ to an eigenvalue. That is the number reported; estimates are not.
 //! 3. Look beyond ([`super::completeness`]), and merge what was skipped.
 //!
