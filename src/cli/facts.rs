@@ -13,7 +13,7 @@ pub fn facts(folder: &Path, name: &str, metas: &[BTreeMap<String, String>]) -> F
     if let Ok(config) = TrainConfig::read(&folder.join("run.toml")) {
         facts.push(("model", model(&config)));
         facts.push(("data", data(&config)));
-        facts.push(("learning rate", rate(&config)));
+        facts.push(("learning rate", config.schedule.words()));
         facts.push(("optimizer", optimizer(&config)));
         facts.push(("updates", config.steps.to_string()));
         facts.push(("trained by", format!("warmlab {}, {}", config.warmlab, config.dtype)));
@@ -71,15 +71,6 @@ fn data(config: &TrainConfig) -> String {
     )
 }
 
-fn rate(config: &TrainConfig) -> String {
-    let s = &config.schedule;
-    let warmup = match s.warmup {
-        0 => "no warmup".to_string(),
-        updates => format!("warmup over {updates} updates"),
-    };
-    format!("peak {}, {warmup}, cosine to {} at update {}", number(s.peak), number(s.min_lr), s.decay)
-}
-
 fn optimizer(config: &TrainConfig) -> String {
     let o = &config.optimizer;
     let clip = if config.grad_clip > 0.0 {
@@ -88,12 +79,6 @@ fn optimizer(config: &TrainConfig) -> String {
         "no clipping".into()
     };
     format!("AdamW, β1 {}, β2 {}, ε {:e}, weight decay {}, {clip}", o.beta1, o.beta2, o.eps, o.weight_decay)
-}
-
-/// A rate without the digits that its arithmetic left behind.
-fn number(rate: f64) -> String {
-    let text = format!("{rate:.6e}");
-    text.parse::<f64>().map_or(text, |rate| rate.to_string())
 }
 
 #[cfg(test)]
@@ -109,6 +94,5 @@ mod tests {
         let facts = facts(Path::new("no such run"), "loose", &[meta("first"), meta("second"), meta("first")]);
         let expected = [("measured on", "first; second"), ("measured by", "warmlab 0.1.0, f32, flex")];
         assert_eq!(facts.facts, expected.map(|(name, fact)| (name, fact.to_string())));
-        assert_eq!(number(0.0006000000000000001), "0.0006");
     }
 }

@@ -10,19 +10,24 @@ use super::verdict::Outcome;
 use crate::analyses::ANALYSES;
 use crate::base::device::Device;
 use crate::base::error::Result;
+use crate::base::registry::Entry;
 use crate::base::simd;
 use crate::data::recipes;
 use crate::measure::{metadata, training};
 use crate::report;
+use crate::schedule::SCHEDULES;
 use crate::snapshot::analysis::Quantity;
 
-/// List analyses, quantities, datasets and devices
+/// List analyses, quantities, datasets, schedules and devices
 #[derive(Args)]
 #[command(after_help = "Examples:\n  warmlab list\n  warmlab list --dictionary > reports/README.md")]
 pub struct List {
     /// Print the columns and quantities of reports as Markdown
     #[arg(long)]
     dictionary: bool,
+    /// List the schedules with their keys and sources
+    #[arg(long, conflicts_with = "dictionary")]
+    schedules: bool,
     #[command(flatten)]
     everywhere: Everywhere,
 }
@@ -34,6 +39,9 @@ impl List {
         if self.dictionary {
             terminal.data(&dictionary())?;
             return Ok(Outcome::Done);
+        }
+        if self.schedules {
+            return entries(SCHEDULES, terminal);
         }
         let mut text = String::new();
         let analyses = ANALYSES.iter().map(|a| (a.name(), a.about(), a.quantities()));
@@ -56,15 +64,36 @@ impl List {
                 recipe.name, recipe.about, recipe.train_tokens, recipe.val_tokens, recipe.vocab_size
             );
         }
+        text.push_str("\nschedules\n");
+        for entry in SCHEDULES {
+            let _ = writeln!(text, "  - {}: {}", entry.name, entry.about);
+        }
         text.push_str("\ndevices\n");
         for (name, about) in Device::all() {
             let _ = writeln!(text, "  - {name}: {about} ({})", simd::level().as_str());
         }
-        let wide = terminal.columns();
-        let lines: Vec<String> = text.lines().map(|line| report::wrap(line, wide, 6)).collect();
-        terminal.data(&format!("{}\n", lines.join("\n")))?;
-        Ok(Outcome::Done)
+        print(&text, terminal)
     }
+}
+
+fn print(text: &str, terminal: &Terminal) -> Result<Outcome> {
+    let wide = terminal.columns();
+    let lines: Vec<String> = text.lines().map(|line| report::wrap(line, wide, 6)).collect();
+    terminal.data(&format!("{}\n", lines.join("\n")))?;
+    Ok(Outcome::Done)
+}
+
+/// A registry, each entry with its keys and where it is from.
+fn entries<T: ?Sized>(all: &[&Entry<T>], terminal: &Terminal) -> Result<Outcome> {
+    let mut text = String::new();
+    for (i, Entry { name, about, source, keys, .. }) in all.iter().enumerate() {
+        let space = if i == 0 { "" } else { "\n" };
+        let _ = writeln!(text, "{space}{name}\n  {about}\n  source: {source}");
+        for key in *keys {
+            let _ = writeln!(text, "  - {}: {} [default: {}]", key.name, key.help, key.fallback);
+        }
+    }
+    print(&text, terminal)
 }
 
 /// reports/README.md: what every column and every quantity means.

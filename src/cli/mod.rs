@@ -13,6 +13,7 @@ mod flags;
 mod inspect;
 mod list;
 mod progress;
+mod rates;
 mod refusal;
 mod report;
 mod resume;
@@ -45,7 +46,7 @@ enum Builtin {
     Inspect(inspect::Inspect),
     /// Put runs side by side, step by step
     Report(report::Report),
-    /// List analyses, quantities, datasets and devices
+    /// List analyses, quantities, datasets, schedules and devices
     List(list::List),
 }
 

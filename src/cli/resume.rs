@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use crate::base::error::{Error, Result};
-use crate::report::plain;
+use crate::base::specification::Specification;
 use crate::train::{Tracked, TrainConfig};
 
 /// A setting in words.
@@ -27,10 +27,11 @@ const SETTINGS: &[(&str, Words)] = &[
     ("bias", |c| c.model.bias.to_string()),
     ("activation", |c| format!("{:?}", c.model.activation)),
     ("untied", |c| (!c.model.tied_lm_head).to_string()),
-    ("learning_rate", |c| c.schedule.peak.to_string()),
-    ("warmup", |c| c.schedule.warmup.to_string()),
-    ("lr_decay_steps", |c| c.schedule.decay.to_string()),
-    ("min_lr", |c| c.schedule.min_lr.to_string()),
+    ("schedule", |c| c.schedule.to_string()),
+    ("learning_rate", |c| told(c.schedule.specification(), "peak")),
+    ("warmup", |c| told(c.schedule.specification(), "warmup")),
+    ("lr_decay_steps", |c| told(c.schedule.specification(), "steps")),
+    ("min_lr", |c| told(c.schedule.specification(), "min")),
     ("batch_size", |c| c.batch_size.to_string()),
     ("grad_accumulation", |c| c.grad_accumulation.to_string()),
     ("beta1", |c| c.optimizer.beta1.to_string()),
@@ -88,24 +89,12 @@ pub fn agree(matches: &ArgMatches, asked: &TrainConfig, run: &TrainConfig, folde
 
 /// What more updates do: the schedule stays as it was set.
 pub fn extension(run: &TrainConfig, steps: u64) -> String {
-    let (decay, floor) = (run.schedule.decay, plain(run.schedule.min_lr));
-    let from = run.steps + 1;
-    let rate = if decay >= steps {
-        format!(
-            "the schedule goes on as it was set, to its floor at update {decay}, as if the run had not ended"
-        )
-    } else if decay >= from {
-        format!(
-            "the cosine goes on to its floor at update {decay}; updates {} to {steps} keep the learning rate {floor}",
-            decay + 1
-        )
-    } else {
-        format!(
-            "the cosine has ended at update {decay}, so updates {from} to {steps} keep its floor, the learning rate \
-             {floor}; in a run of {steps} updates from the start it would end there"
-        )
-    };
-    format!("{} updates become {steps}: {rate}", run.steps)
+    format!("{} updates become {steps}: {}", run.steps, run.schedule.extended(run.steps, steps))
+}
+
+/// The value of a key, which there is where a flag that is short for it was taken.
+fn told(all: &Specification, key: &str) -> String {
+    all.get(key).unwrap_or_default().to_string()
 }
 
 fn list(steps: &[u64]) -> String {

@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args};
 
 use super::datasets;
 use super::flags::{Computing, Everywhere, RUNS, real, whole, word};
+use super::rates::Rates;
 use super::resume;
 use super::terminal::Terminal;
 use super::track::{self, Track};
@@ -22,7 +23,7 @@ use crate::measure::{Tracker, metadata};
 use crate::optim::Hyperparameters;
 use crate::report::with_uncertainty;
 use crate::run;
-use crate::schedule::WarmupCosine;
+use crate::schedule::Schedule;
 use crate::train::{Ended, RunFolder, Saves, StepLine, StepLog, Tracked, TrainConfig, Trainer, check};
 
 /// A factor between saves.
@@ -80,18 +81,8 @@ pub struct Train {
     #[arg(long, help_heading = "Model")]
     untied: bool,
 
-    /// Largest learning rate
-    #[arg(long, value_parser = real(Takes::NOT_NEGATIVE), value_name = "LR", default_value_t = 1e-3, help_heading = "Optimizer")]
-    learning_rate: f64,
-    /// Updates of linear warmup
-    #[arg(long, value_parser = whole::<u64>(Takes::COUNT), value_name = "N", default_value_t = 100, help_heading = "Optimizer")]
-    warmup: u64,
-    /// Update at which the cosine reaches its floor [default: --steps]
-    #[arg(long, value_parser = whole::<u64>(Takes::COUNT), value_name = "N", help_heading = "Optimizer")]
-    lr_decay_steps: Option<u64>,
-    /// The cosine's floor [default: a tenth of --learning-rate]
-    #[arg(long, value_parser = real(Takes::NOT_NEGATIVE), value_name = "LR", help_heading = "Optimizer")]
-    min_lr: Option<f64>,
+    #[command(flatten)]
+    rates: Rates,
     /// Sequences per micro-batch
     #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), value_name = "B", default_value_t = 12, help_heading = "Optimizer")]
     batch_size: usize,
@@ -244,7 +235,9 @@ impl Train {
         terminal: &Terminal,
     ) -> Result<TrainConfig> {
         let track = self.track.asked(&run.track, run.steps, |flag| resume::given(matches, flag))?;
-        let asked = self.settings(self.vocab_size.unwrap_or(run.model.vocab_size), run.steps, track);
+        let vocab_size = self.vocab_size.unwrap_or(run.model.vocab_size);
+        let schedule = self.rates.over(&run, |flag| resume::given(matches, flag))?;
+        let asked = self.settings(vocab_size, run.steps, schedule, track);
         resume::agree(matches, &asked, &run, folder)?;
         if !resume::given(matches, "steps") || self.steps == run.steps {
             return Ok(run);
@@ -262,13 +255,13 @@ impl Train {
             )
         })?;
         let track = self.track.tracked(self.beta2, self.steps)?;
-        let config = self.settings(vocab_size, self.steps, track);
+        let config = self.settings(vocab_size, self.steps, self.rates.asked(self.steps)?, track);
         config.validate()?;
         Ok(config)
     }
 
     /// The flags as settings; lists of steps end at `last`.
-    fn settings(&self, vocab_size: usize, last: u64, track: Vec<Tracked>) -> TrainConfig {
+    fn settings(&self, vocab_size: usize, last: u64, schedule: Schedule, track: Vec<Tracked>) -> TrainConfig {
         TrainConfig {
             warmlab: env!("CARGO_PKG_VERSION").into(),
             data: self.data.clone(),
@@ -298,12 +291,7 @@ impl Train {
                 eps: self.eps,
                 weight_decay: self.weight_decay,
             },
-            schedule: WarmupCosine {
-                peak: self.learning_rate,
-                warmup: self.warmup,
-                decay: self.lr_decay_steps.unwrap_or(self.steps),
-                min_lr: self.min_lr.unwrap_or(self.learning_rate / 10.0),
-            },
+            schedule,
             checkpoints: Saves {
                 early: self.save_early,
                 growth: self.save_growth,

@@ -13,7 +13,7 @@ use crate::base::files;
 use crate::base::values::DType;
 use crate::data::sampling::MOST_TOKENS;
 use crate::optim::Hyperparameters;
-use crate::schedule::WarmupCosine;
+use crate::schedule::Schedule;
 
 /// A run's settings; two runs with equal settings on one machine are equal bit for bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub struct TrainConfig {
     /// AdamW's constants.
     pub optimizer: Hyperparameters,
     /// Learning rate.
-    pub schedule: WarmupCosine,
+    pub schedule: Schedule,
     /// When checkpoints are saved.
     pub checkpoints: Saves,
     /// Where the reports of training steps go.
@@ -62,7 +62,7 @@ impl TrainConfig {
     /// A hash of everything that the numbers of an update follow from: a run that is extended or saved more often is
     /// still the same.
     pub fn sha256(&self) -> String {
-        let (model, optimizer, schedule) = (&self.model, &self.optimizer, &self.schedule);
+        let (model, optimizer, schedule) = (&self.model, &self.optimizer, self.schedule.hashed());
         let batches = (&self.data, self.seed, self.batch_size, self.grad_accumulation);
         let all = (batches, self.grad_clip, self.dtype, model, optimizer, schedule);
         files::sha256_hex(&serde_json::to_vec(&all).expect("settings are plain data"))
@@ -75,8 +75,6 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<()> {
         self.model.validate()?;
         let rates = [
-            ("learning rate", self.schedule.peak, 0.0, f64::INFINITY),
-            ("min_lr", self.schedule.min_lr, 0.0, self.schedule.peak),
             ("beta1", self.optimizer.beta1, 0.0, 1.0),
             ("beta2", self.optimizer.beta2, 0.0, 1.0),
             ("eps", self.optimizer.eps, 0.0, 1.0),
@@ -131,5 +129,69 @@ impl TrainConfig {
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string_pretty(self).expect("settings are plain data");
         files::write_bytes(path, text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: &str = r#"
+        warmlab = "0"
+        data = "synthetic"
+        seed = 1
+        steps = 30
+        batch_size = 2
+        grad_accumulation = 1
+        grad_clip = 1.0
+        dtype = "f32"
+        eval_every = 0
+        eval_sequences = 1
+        model = { arch = "gpt2", n_layer = 1, n_head = 1, n_embd = 4, block_size = 4, vocab_size = 8, bias = false }
+        optimizer = { beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1 }
+        checkpoints = { early = 1, growth = 1.0, every = 0, at = [] }
+        schedule ="#;
+
+    fn with(schedule: &str) -> std::result::Result<TrainConfig, toml::de::Error> {
+        toml::from_str(&format!("{SETTINGS} {schedule}"))
+    }
+
+    #[test]
+    fn a_run_from_before_schedules_had_names_is_the_same_run() {
+        let old = with("{ peak = 3e-3, warmup = 2, decay = 20, min_lr = 1e-8 }").expect("read");
+        // what version 0.1 hashed
+        let model = serde_json::to_string(&old.model).expect("plain data");
+        let hashed = format!(
+            r#"[["synthetic",1,2,1],1.0,"f32",{model},{},{}]"#,
+            r#"{"beta1":0.9,"beta2":0.95,"eps":1e-8,"weight_decay":0.1}"#,
+            r#"{"peak":0.003,"warmup":2,"decay":20,"min_lr":1e-8}"#
+        );
+        assert_eq!(old.sha256(), files::sha256_hex(hashed.as_bytes()));
+        let new = with(r#"{ name = "warmup-cosine", peak = 0.003, warmup = 2, steps = 20, min = 1e-8 }"#)
+            .expect("read");
+        assert_eq!((&new, new.sha256()), (&old, old.sha256()));
+        let text = toml::to_string_pretty(&old).expect("plain data");
+        assert_eq!(toml::from_str::<TrainConfig>(&text).expect("read"), new);
+        assert_ne!(
+            with("{ peak = 3e-3, warmup = 2, decay = 20, min_lr = 0.0 }").expect("read").sha256(),
+            old.sha256()
+        );
+    }
+
+    #[test]
+    fn a_table_that_is_no_schedule_is_said() {
+        for (table, said) in [
+            ("{ name = \"cosin\" }", "--schedule `cosin` is not "),
+            ("{ peak = 3e-3, warmup = 2, decay = 20, min = 0.0 }", "has no key `min`"),
+            ("{ peak = 3e-3, warmup = 2 }", "needs decay"),
+            ("{ peak = nan, warmup = 2, decay = 20 }", "is not a number of at least 0"),
+            ("{ peak = 1e-3, warmup = -2, decay = 20 }", "is not a whole number"),
+            ("{ peak = 1e-3, warmup = 2, decay = 20, min_lr = 1.0 }", "min 1 is above the peak 0.001"),
+            ("{ peak = [1e-3] }", "`peak` is no single value"),
+            ("3", "map"),
+        ] {
+            let error = with(table).expect_err(table).message().to_string();
+            assert!(error.contains(said), "{table}: {error}");
+        }
     }
 }

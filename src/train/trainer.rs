@@ -24,7 +24,6 @@ use crate::data::{Batch, Corpus};
 use crate::model::{Gpt, Look, Seen};
 use crate::optim::{AdamW, Part, clip_factor};
 use crate::run::{self, Checkpoint, OptimizerState};
-use crate::schedule::Schedule;
 use crate::snapshot::{Needs, NextUpdate, Snapshot, sample_tokens};
 use crate::stats;
 

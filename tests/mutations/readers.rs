@@ -16,7 +16,6 @@ use warmlab::base::settings::Settings;
 use warmlab::base::values::DType;
 use warmlab::data::{self, Batch, Corpus, Recipe, Split, sampling};
 use warmlab::measure::{Measurement, Tracker};
-use warmlab::schedule::Schedule;
 use warmlab::snapshot::Snapshot;
 use warmlab::snapshot::analysis::{Options, Training};
 use warmlab::train::{Cadence, Position, StepLog, TrainConfig};

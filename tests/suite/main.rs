@@ -33,6 +33,7 @@ mod refusals;
 mod reports;
 mod resume;
 mod said;
+mod schedules;
 mod solvers;
 mod spectra;
 mod support;
