@@ -1,5 +1,6 @@
 //! Learning-rate schedules, one per file: the rate of update t, counted from 1.
 
+mod constant;
 mod warmup_cosine;
 
 use crate::base::registry::{Chosen, Entry, Listed};
@@ -20,7 +21,7 @@ pub trait Rates: Send + Sync {
 pub type Schedule = Chosen<dyn Rates>;
 
 /// Every schedule.
-pub const SCHEDULES: &[&Entry<dyn Rates>] = &[&warmup_cosine::ENTRY];
+pub const SCHEDULES: &[&Entry<dyn Rates>] = &[&warmup_cosine::ENTRY, &constant::ENTRY];
 
 impl Listed for dyn Rates {
     const FLAG: &'static str = "--schedule";

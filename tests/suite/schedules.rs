@@ -87,6 +87,20 @@ fn a_run_with_an_old_table_goes_on_to_the_same_bytes_and_reports() {
 }
 
 #[test]
+fn a_constant_rate_is_trained_with_resumed_and_extended() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = ["--schedule", "constant:peak=2e-3"];
+    assert!(train(folder.path(), "r", &told).status.success());
+    let more = warmlab(folder.path(), &["train", "--resume", "r", "--steps", "9"]);
+    assert!(more.status.success(), "{more:?}");
+    assert!(stderr(&more).contains("updates 7 to 9 keep the learning rate 0.002"), "{more:?}");
+    assert_eq!(rates(folder.path(), "r"), [2e-3; 9]);
+    let refused = warmlab(folder.path(), &["train", "--resume", "r", "--warmup", "3"]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(stderr(&refused).contains("--schedule constant has no key `warmup`"), "{refused:?}");
+}
+
+#[test]
 fn what_is_no_schedule_is_refused_in_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     for (told, said) in [
