@@ -1,5 +1,6 @@
-//! The operations as a device is asked for them: one method each, the composed form its default body. A flat list that
-//! is longer than 300 lines because a backend takes them as one trait.
+//! The operations as a device is asked for them: one method each, the composed form its default body.
+//!
+//! Longer than most because it is one list: a backend takes its operations as one trait.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};

@@ -1,5 +1,7 @@
 //! The fused kernels in f32 against the composed ones in f64: no more than three times the error of the composed
 //! ones in f32, and in f64 the same to rounding. Sizes cross every block and lane boundary.
+//!
+//! Longer than most because it is one list: every kernel beside its composed form.
 
 use burn::backend::Flex;
 use burn::tensor::{DType, TensorData};

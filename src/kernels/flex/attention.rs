@@ -2,121 +2,17 @@
 //! the lower triangle are computed.
 //!
 //! The softmax has its sums in hand, so the statistics of its rows cost no pass of their own.
-//!
-//! P and its companions hold, per sequence, head and direction, the blocks one after the other: rows of a block
-//! have as many entries as its last row sees keys, those above the diagonal zero. Nothing right of a block exists,
-//! so that all that is handed out is written, and long sequences take half the memory of (T, T).
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+use super::blocks::{Block, blocks, place, primal, task};
 use super::float::Float;
 use super::gemm::{Mat, MatMut, Shared, gemm};
 use super::lanes::{largest, map2, sum2, sum4, update0, update0_sum3, update1, update3};
 use super::storage::{Input, output, unfilled};
 use crate::base::simd;
-use crate::kernels::attention::{BLOCK, Heads, kept};
-
-/// The rows of one sequence and head in packed tensors.
-#[derive(Clone, Copy)]
-struct Place {
-    heads: Heads,
-    /// Directions in the tensor, and which.
-    k: usize,
-    j: usize,
-    b: usize,
-    h: usize,
-    /// Channels of a head.
-    d: usize,
-}
-
-impl Place {
-    /// Offset and row stride of part `part` of `parts` in a tensor (N, K, parts·C).
-    fn strides(self, part: usize, parts: usize) -> (usize, usize) {
-        let c = self.heads.n_head * self.d;
-        let width = parts * c;
-        ((self.b * self.heads.seq * self.k + self.j) * width + part * c + self.h * self.d, self.k * width)
-    }
-
-    fn view<E: Float>(self, tensor: &[E], part: usize, parts: usize) -> Mat<'_, E> {
-        let (offset, stride) = self.strides(part, parts);
-        Mat::new(&tensor[offset..], self.heads.seq, self.d, stride)
-    }
-
-    /// Rows `start..start + count` of the same part, to be written.
-    ///
-    /// # Safety
-    /// Tasks have different places, and a task uses one part at a time.
-    #[allow(unsafe_code)]
-    unsafe fn rows<'a, E>(
-        self,
-        tensor: Shared<'a, E>,
-        part: usize,
-        parts: usize,
-        start: usize,
-        count: usize,
-    ) -> MatMut<'a, E> {
-        let (offset, stride) = self.strides(part, parts);
-        // SAFETY: different places and parts have no entry in common
-        unsafe { tensor.part(offset + start * stride, count, self.d, stride) }
-    }
-
-    fn q<E: Float>(self, qkv: &[E]) -> Mat<'_, E> {
-        self.view(qkv, 0, 3)
-    }
-    fn k<E: Float>(self, qkv: &[E]) -> Mat<'_, E> {
-        self.view(qkv, 1, 3)
-    }
-    fn v<E: Float>(self, qkv: &[E]) -> Mat<'_, E> {
-        self.view(qkv, 2, 3)
-    }
-}
-
-/// Place of task `index` among (B, H, K).
-fn place(index: usize, k: usize, heads: Heads, d: usize) -> Place {
-    let (pair, j) = (index / k, index % k);
-    Place { heads, k, j, b: pair / heads.n_head, h: pair % heads.n_head, d }
-}
-
-/// The same sequence and head in a tensor without directions.
-fn primal(place: Place) -> Place {
-    Place { k: 1, j: 0, ..place }
-}
-
-/// A block of rows of P.
-#[derive(Clone, Copy)]
-struct Block {
-    /// Its first row.
-    start: usize,
-    rows: usize,
-    cols: usize,
-    /// Where it begins among a task's numbers.
-    at: usize,
-}
-
-impl Block {
-    /// Its numbers, (rows, cols), among those of a task.
-    fn of<E>(self, all: &[E]) -> &[E] {
-        &all[self.at..][..self.rows * self.cols]
-    }
-
-    fn of_mut<E>(self, all: &mut [E]) -> &mut [E] {
-        &mut all[self.at..][..self.rows * self.cols]
-    }
-}
-
-/// Every block, from the top.
-fn blocks(seq: usize) -> impl DoubleEndedIterator<Item = Block> {
-    (0..seq.div_ceil(BLOCK)).map(move |i| {
-        let (start, cols) = (i * BLOCK, seq.min((i + 1) * BLOCK));
-        Block { start, rows: cols - start, cols, at: kept(start) }
-    })
-}
-
-/// The numbers of a task in P or one of its companions.
-fn task<E: Float>(all: &[E], index: usize, seq: usize) -> &[E] {
-    &all[index * kept(seq)..][..kept(seq)]
-}
+use crate::kernels::heads::{BLOCK, Heads, kept};
 
 pub fn attention<E: Float>(qkv: FlexTensor, heads: Heads) -> (FlexTensor, FlexTensor, FlexTensor) {
     let qkv = Input::<E>::new(qkv);

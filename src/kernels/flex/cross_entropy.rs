@@ -12,6 +12,7 @@ use super::float::Float;
 use super::gemm::{Mat, MatMut, gemm, rows_per_task};
 use super::lanes::{largest, sum1, sum2, sum4, update0, update1};
 use super::storage::{Input, ids, output, unfilled};
+use super::targets::subtract_targets;
 use crate::base::simd;
 
 /// Numbers of ż that are held at a time beyond that.
@@ -291,15 +292,5 @@ impl<E: Float> Head<E> {
             });
         }
         (output(g_h, [n, k, c]), output(g_w, [k, v, c]))
-    }
-}
-
-/// p to weight (p − e_target), for the targets that lie in the chunk.
-pub fn subtract_targets<E: Float>(p: &mut [E], width: usize, first: usize, targets: &[usize], weight: E) {
-    for (row, target) in p.chunks_exact_mut(width).zip(targets) {
-        row.iter_mut().for_each(|x| *x = *x * weight);
-        if let Some(at) = target.checked_sub(first).filter(|at| *at < width) {
-            row[at] = row[at] - weight;
-        }
     }
 }

@@ -3,11 +3,12 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::cross_entropy::{Head, subtract_targets};
+use super::cross_entropy::Head;
 use super::float::Float;
 use super::gemm::rows_per_task;
 use super::moments::{Tile, formed, pairs, sorted};
 use super::storage::{Input, ids, optional, unfilled};
+use super::targets::subtract_targets;
 
 impl<E: Float> Head<E> {
     pub fn moments(

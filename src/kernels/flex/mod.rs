@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod accuracy;
 mod attention;
+mod blocks;
 mod cross_entropy;
 mod embedding;
 mod float;
@@ -23,6 +24,7 @@ mod residual;
 #[cfg(test)]
 mod soundness;
 mod storage;
+mod targets;
 
 use burn::backend::Flex;
 use burn::tensor::DType;

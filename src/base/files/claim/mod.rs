@@ -7,6 +7,8 @@
 //! once more whether somebody else is there, and steps back if so; of two that came on different ways the later one
 //! therefore sees the earlier. Ages are differences of times the file system itself gave, not of clocks of machines.
 
+mod found;
+
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -16,67 +18,14 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use found::{Found, Holder, PREFIX, claims, read};
 
 use super::process::Process;
-use super::{remove_left, temporary_name};
+use super::temporary::{name as temporary_name, remove_left};
 use crate::base::error::{Error, IoContext, Result};
 
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_secs(30);
-/// Without one a claim is given up.
-const STALE: Duration = Duration::from_secs(300);
-/// How the file's name begins.
-const PREFIX: &str = ".claim-";
-
-/// Who holds a folder, as the file says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Holder {
-    #[serde(flatten)]
-    process: Process,
-    /// Seconds since 1970.
-    since: u64,
-    /// Tells claims of one process apart.
-    token: String,
-}
-
-/// One claim file.
-struct Found {
-    number: u64,
-    path: PathBuf,
-    /// `None` for a file that cannot be read as one.
-    holder: Option<Holder>,
-    changed: SystemTime,
-}
-
-impl Found {
-    /// Whether its process may still write.
-    fn is_live(&self, now: SystemTime) -> bool {
-        let quiet = now.duration_since(self.changed).unwrap_or_default();
-        self.holder.as_ref().is_none_or(|holder| holder.process.lives() != Some(false)) && quiet < STALE
-    }
-
-    fn refuse(&self, folder: &Path, now: SystemTime) -> Error {
-        let ago = |past: SystemTime| words(now.duration_since(past).unwrap_or_default());
-        let (who, since) = match &self.holder {
-            Some(holder) => {
-                (holder.process.to_string(), SystemTime::UNIX_EPOCH + Duration::from_secs(holder.since))
-            }
-            None => ("a process that does not say which".into(), self.changed),
-        };
-        Error::file_hint(
-            folder,
-            format!(
-                "is being written by {who}, since {} ago, with the last sign of life {} ago",
-                ago(since),
-                ago(self.changed)
-            ),
-            "wait for it, end it there, or use another --name; five minutes after its last sign of life the folder \
-             can be taken over",
-        )
-    }
-}
-
 /// The right to write a folder, until it is dropped.
 #[derive(Debug)]
 pub struct Claim {
@@ -213,38 +162,12 @@ fn link(written: &Path, path: &Path, text: &str) -> std::io::Result<()> {
     }
 }
 
-fn read(path: &Path) -> Option<Holder> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-/// The claims on a folder. One that disappears meanwhile is none.
-fn claims(folder: &Path) -> Result<Vec<Found>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).at("list", folder)? {
-        let path = entry.at("list", folder)?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let number = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok());
-        let changed = fs::metadata(&path).and_then(|meta| meta.modified());
-        if let (Some(number), Ok(changed)) = (number, changed) {
-            found.push(Found { number, holder: read(&path), path, changed });
-        }
-    }
-    Ok(found)
-}
-
-fn words(age: Duration) -> String {
-    match age.as_secs() {
-        seconds @ 0..120 => format!("{seconds} seconds"),
-        seconds @ 120..7200 => format!("{} minutes", seconds / 60),
-        seconds => format!("{} hours", seconds / 3600),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use super::found::STALE;
     use super::*;
 
     /// As kill -9 leaves it.
