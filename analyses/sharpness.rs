@@ -140,9 +140,9 @@ impl Session for Sharpness {
             );
             observer.note(&why);
             snapshot.remark("direction", why);
-            let bend = g.dot(&hg, 0..n) / square;
+            let quotient = g.dot(&hg, 0..n) / square;
             rows.extend(
-                along(g, bend)?.map(|row| Row { quantity: "sharpness/critical_gradient".into(), ..row }),
+                along(g, quotient)?.map(|row| Row { quantity: "sharpness/critical_gradient".into(), ..row }),
             );
             rows.extend(thresholds(snapshot));
             return Ok(rows);
@@ -160,10 +160,10 @@ impl Session for Sharpness {
         let d = divided(&next.exp_avg, &p, correction);
         observer.check()?;
         let downhill = d.dot(g, 0..n);
-        let bend = d.dot(&product(curvature, &d)?, 0..n) / downhill;
+        let quotient = d.dot(&product(curvature, &d)?, 0..n) / downhill;
         let status = if downhill > 0.0 { Status::Ok } else { Status::Unresolved };
-        rows.push(Row::new("sharpness/directional", bend).n(1).status(status));
-        rows.extend(along(&d, bend)?);
+        rows.push(Row::new("sharpness/directional", quotient).n(1).status(status));
+        rows.extend(along(&d, quotient)?);
         rows.extend(thresholds(snapshot));
         Ok(rows)
     }

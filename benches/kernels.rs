@@ -162,11 +162,11 @@ fn gelu_scale(bencher: Bencher, s: Size) {
 
 #[divan::bench(args = SIZES)]
 fn gelu_backward_tangent(bencher: Bencher, s: Size) {
-    let (first, bend) = (t([s.n(), 4 * s.c()]), t([s.n(), 4 * s.c()]));
+    let (first, second_g) = (t([s.n(), 4 * s.c()]), t([s.n(), 4 * s.c()]));
     let (x_dot, g_dot) = (t([s.n(), s.k(), 4 * s.c()]), t([s.n(), s.k(), 4 * s.c()]));
     bencher
         .counter(BytesCount::new(16 * s.n() * s.c() * (2 + 3 * s.k())))
-        .bench(|| gelu::gelu_backward_tangent(&first, &bend, &x_dot, &g_dot));
+        .bench(|| gelu::gelu_backward_tangent(&first, &second_g, &x_dot, &g_dot));
 }
 
 #[divan::bench(args = SIZES)]
@@ -199,9 +199,9 @@ fn attention_backward_tangent(bencher: Bencher, s: Size) {
     let (g, g_dot) = (t([s.n(), s.c()]), t([s.n(), s.k(), s.c()]));
     let (_, p, _) = attention::attention(&qkv, s.heads());
     let (_, p_dot) = attention::attention_tangent(&qkv, &p, &dot, s.heads());
-    let (_, pull) = attention::attention_backward(&qkv, &p, &g.clone().unsqueeze_dim(1), s.heads());
+    let (_, centred) = attention::attention_backward(&qkv, &p, &g.clone().unsqueeze_dim(1), s.heads());
     bencher.counter(ItemsCount::new(8 * s.k() * s.attention_flops())).bench(|| {
-        attention::attention_backward_tangent(&qkv, &p, &pull, &g, &dot, &p_dot, &g_dot, s.heads())
+        attention::attention_backward_tangent(&qkv, &p, &centred, &g, &dot, &p_dot, &g_dot, s.heads())
     });
 }
 

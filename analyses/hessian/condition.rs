@@ -40,7 +40,7 @@ pub fn whole_square(estimate: &Estimate) -> Option<(f64, f64)> {
 }
 
 /// What was found out about one matrix.
-pub struct Known {
+pub struct SpectralSummary {
     n: usize,
     dtype: DType,
     /// Value, residual, status, largest first.
@@ -57,11 +57,11 @@ pub struct Known {
     pub measures: Vec<Measure>,
 }
 
-impl Known {
+impl SpectralSummary {
     /// Nothing yet, of a matrix with n rows whose products have this precision.
     pub fn of(n: usize, dtype: DType) -> Self {
         let (trace, frobenius_sq) = (None, None);
-        Known {
+        SpectralSummary {
             n,
             dtype,
             top: vec![],

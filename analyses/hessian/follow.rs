@@ -18,7 +18,7 @@
 
 use std::collections::BTreeMap;
 
-use super::condition::Known;
+use super::condition::SpectralSummary;
 use super::job::{Job, Kind};
 use super::matrix::Matrix;
 use crate::base::error::{Error, Result};
@@ -206,10 +206,10 @@ fn describe(prefix: &str, follower: &Follower, found: &Followed, gradient: &[f64
     };
     let mut rows = vec![row("lambda", found.value).uncertainty(found.residual)];
     rows.extend(found.overlap.map(|overlap| row("overlap", overlap)));
-    let mut known = Known::of(gradient.len(), dtype);
-    known.largest(found.value, found.residual, status);
-    known.norm(&found.frobenius_sq);
-    rows.extend(known.rows(prefix));
+    let mut summary = SpectralSummary::of(gradient.len(), dtype);
+    summary.largest(found.value, found.residual, status);
+    summary.norm(&found.frobenius_sq);
+    rows.extend(summary.rows(prefix));
     let Some((kept, ..)) = follower.state() else { return rows };
     let whole: f64 = gradient.iter().map(|g| g * g).sum();
     let part = |i: usize| {

@@ -202,14 +202,14 @@ impl Job {
         self.kinds.iter().map(|kind| self.wanted(*kind)).max().unwrap_or(0)
     }
 
-    /// Vectors beside the basis: the products that verify what was found, a hint for each matrix searched before or near where the last checkpoint's was, P and
-    /// the scaled copies of what it multiplies.
+    /// Vectors beside the basis: the products that verify what was found, a warm start for each matrix searched before
+    /// or near where the last checkpoint's was, P and the scaled copies of what it multiplies.
     fn held(&self, warm: bool, block: usize) -> usize {
         let preconditioned = self.kinds.iter().any(|kind| kind.is_preconditioned());
         // kept, and a copy to start near
         let own = if preconditioned || warm { 2 } else { 0 };
-        let hints = if self.exact { 0 } else { self.kinds.len() - 1 + own };
-        self.most_wanted().saturating_sub(1) + hints + if preconditioned { 1 + block } else { 0 }
+        let starts = if self.exact { 0 } else { self.kinds.len() - 1 + own };
+        self.most_wanted().saturating_sub(1) + starts + if preconditioned { 1 + block } else { 0 }
     }
 
     /// Probes multiplied at a time at most.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::condition::Known;
+use super::condition::SpectralSummary;
 use super::job::{Job, Kind};
 use super::matrix::Matrix;
 use super::{density, extremes, traces};
@@ -37,9 +37,10 @@ impl Matrix<'_> {
                 Ok(found)
             })
         };
-        let (mut rows, mut known) = (Vec::new(), Known::of(self.scope.n(), snapshot.settings().dtype));
+        let (mut rows, mut summary) =
+            (Vec::new(), SpectralSummary::of(self.scope.n(), snapshot.settings().dtype));
         if self.kind == Kind::Ggn {
-            known.semidefinite();
+            summary.semidefinite();
         }
         if job.exact || request.top + request.bottom > 0 {
             let name = format!("{prefix}/{}", self.scope.name);
@@ -65,13 +66,21 @@ impl Matrix<'_> {
                 rows.push(self.masked_fraction(share));
                 rows.extend(self.limits(extremes::first(&found)));
             }
-            known.eigenvalues(&found, job.exact);
+            summary.eigenvalues(&found, job.exact);
         }
         if job.trace && !job.exact {
             self.with(false, |matrix| {
                 let random = &mut self.random(snapshot, "/trace");
                 rows.extend(traces::rows(
-                    matrix, self.scope, snapshot, job.probes, group, random, &mut known, observer, prefix,
+                    matrix,
+                    self.scope,
+                    snapshot,
+                    job.probes,
+                    group,
+                    random,
+                    &mut summary,
+                    observer,
+                    prefix,
                 )?);
                 Ok(())
             })?;
@@ -83,10 +92,10 @@ impl Matrix<'_> {
                 linalg::quadrature(matrix, job.probes, job.depth, group, random, observer)
             })?;
             rows.extend(density::rows(prefix, &measures.0, measures.1));
-            known.measures = measures.0.clone();
+            summary.measures = measures.0.clone();
             density = Some(measures.0);
         }
-        rows.extend(known.rows(prefix));
+        rows.extend(summary.rows(prefix));
         Ok((self.place(rows, snapshot), density))
     }
 }

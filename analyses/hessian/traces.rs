@@ -1,6 +1,6 @@
 //! Trace, Frobenius norm and diagonal as rows, with 68% intervals.
 
-use super::condition::{Known, whole, whole_square};
+use super::condition::{SpectralSummary, whole, whole_square};
 use crate::base::error::Result;
 use crate::base::observer::Observer;
 use crate::base::random::Random;
@@ -10,7 +10,7 @@ use crate::operator::Scope;
 use crate::snapshot::Snapshot;
 use crate::stats::interval;
 
-/// Rows of one matrix; tells `known` the norm and the trace. On the whole model the trace of each parameter's
+/// Rows of one matrix; tells `summary` the norm and the trace. On the whole model the trace of each parameter's
 /// block comes from the same products.
 pub fn rows(
     matrix: &dyn LinearOperator,
@@ -19,7 +19,7 @@ pub fn rows(
     probes: usize,
     group: usize,
     random: &mut Random,
-    known: &mut Known,
+    summary: &mut SpectralSummary,
     observer: &dyn Observer,
     prefix: &str,
 ) -> Result<Vec<Row>> {
@@ -38,8 +38,8 @@ pub fn rows(
     // the Gauss-Newton matrix has no negative eigenvalue
     let traced =
         |estimate| if prefix == "ggn" { positive("trace", estimate) } else { row("trace", estimate) };
-    known.trace = whole(&found.trace).map(|(value, half_width)| (value, Some(half_width)));
-    known.norm(&found.frobenius_sq);
+    summary.trace = whole(&found.trace).map(|(value, half_width)| (value, Some(half_width)));
+    summary.norm(&found.frobenius_sq);
     let mut rows = Vec::new();
     rows.extend(whole(&found.trace).map(traced));
     rows.extend(whole_square(&found.frobenius_sq).map(|square| row("frobenius_sq", square)));

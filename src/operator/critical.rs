@@ -70,10 +70,10 @@ mod tests {
     #[test]
     fn on_a_quadratic_the_bracket_holds_the_closed_form() {
         // L(θ − ηg) − L = −η gᵀg + ½ η² gᵀHg is nil at η = 2 gᵀg/gᵀHg
-        for (slope, bend) in [(3.0, 7.0), (1e-3, 2.0), (50.0, 0.01)] {
-            let exact = 2.0 * slope / bend;
+        for (slope, curvature) in [(3.0, 7.0), (1e-3, 2.0), (50.0, 0.01)] {
+            let exact = 2.0 * slope / curvature;
             for guess in [1e-4, 0.1, 30.0] {
-                let loss = |eta: f64| Ok(1.0 - eta * slope + 0.5 * eta * eta * bend);
+                let loss = |eta: f64| Ok(1.0 - eta * slope + 0.5 * eta * eta * curvature);
                 let found = critical_rate(1.0, guess, loss).expect("computed").expect("found");
                 assert!(found.low <= exact && exact <= found.high, "{found:?} {exact}");
                 assert!(found.high / found.low - 1.0 <= 0.07);

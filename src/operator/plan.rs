@@ -27,7 +27,7 @@ pub struct Plan {
 /// What a computation asks for, in vectors of length n.
 #[derive(Debug, Clone, Copy)]
 pub struct Demand {
-    /// Held from beginning to end beside the parameters: moments, a preconditioner, hints.
+    /// Held from beginning to end beside the parameters: moments, a preconditioner, warm starts.
     pub held: usize,
     /// Multiplied at a time.
     pub block: usize,

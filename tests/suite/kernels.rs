@@ -177,9 +177,9 @@ proptest! {
         let (qkv_dot, g_dot) = (tensor(r, [n, k, 3 * c]), tensor(r, [n, k, c]));
         let (_, p, _) = attention::attention(&qkv, heads);
         let (out_dot, p_dot) = attention::attention_tangent(&qkv, &p, &qkv_dot, heads);
-        let (g_qkv, pull) = attention::attention_backward(&qkv, &p, &lifted(&g), heads);
+        let (g_qkv, centred) = attention::attention_backward(&qkv, &p, &lifted(&g), heads);
         let g_qkv_dot =
-            attention::attention_backward_tangent(&qkv, &p, &pull, &g, &qkv_dot, &p_dot, &g_dot, heads);
+            attention::attention_backward_tangent(&qkv, &p, &centred, &g, &qkv_dot, &p_dot, &g_dot, heads);
         for k in 0..k {
             let expected = difference(|s| {
                 let qkv = moved(&qkv, direction(&qkv_dot, k), s);
