@@ -215,15 +215,6 @@ impl Values {
 /// Numbers looked at by one thread at a time.
 const PIECE: usize = 1 << 16;
 
-/// A named tensor's numbers and shape, row-major.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Array {
-    /// Extents, outermost first.
-    pub shape: Vec<usize>,
-    /// The numbers, row-major.
-    pub values: Values,
-}
-
 /// f32 or f64.
 pub trait Real:
     Copy
