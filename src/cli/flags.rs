@@ -11,8 +11,9 @@ use crate::base::error::{self, Error};
 use crate::base::steps::Steps;
 use crate::base::takes::{Refusal, Takes};
 use crate::base::values::DType;
-use crate::measure::batches::{DEFAULT_BATCH_SIZE, Sequences, Tokens};
+use crate::measure::batches::DEFAULT_BATCH_SIZE;
 use crate::measure::{self, Request, Source};
+use crate::measure::{Sequences, Tokens};
 
 /// Folder of runs when none is named.
 pub const RUNS: &str = "runs";

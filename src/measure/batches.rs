@@ -1,7 +1,8 @@
 //! The batches that checkpoints are measured on, and what they are in words.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::request::{Sequences, Tokens};
 use super::targets::Target;
 use crate::base::error::{Error, Result};
 use crate::base::random;
@@ -14,32 +15,6 @@ pub const DEFAULT_BATCH_SIZE: usize = 8;
 
 /// What is said of tokens that are not kept from training.
 pub const TRAINING: &str = ", which are training tokens: there is no val.bin";
-
-/// Which tokens.
-#[derive(Debug, Clone)]
-pub enum Tokens {
-    /// A batch that was saved.
-    Saved(PathBuf),
-    /// Sequences of a corpus.
-    Sequences(Sequences),
-}
-
-/// Sequences of a corpus; what is `None` is each checkpoint's own.
-#[derive(Debug, Clone)]
-pub struct Sequences {
-    /// A token file, a folder of token files or a dataset; without it what the run was trained on.
-    pub data: Option<String>,
-    /// Folders that may hold a dataset.
-    pub datasets: Vec<PathBuf>,
-    /// Sequences per batch.
-    pub batch_size: usize,
-    /// Tokens per sequence.
-    pub block_size: Option<usize>,
-    /// Whether they begin at random offsets, in place of one after the other from the first token.
-    pub random: bool,
-    /// Batches.
-    pub count: u64,
-}
 
 /// Batches that are measured on, one after the other.
 pub struct Chosen {

@@ -27,7 +27,7 @@ pub mod training;
 mod work;
 
 pub use line::Line;
-pub use request::{Computing, Request, Source};
+pub use request::{Computing, Request, Sequences, Source, Tokens};
 pub use spans::RUN;
 pub use tracker::{Measurement, Tracker};
 pub use work::{Measured, measure};

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::batches::Tokens;
 use crate::base::device::Device;
 use crate::base::resources;
 use crate::base::settings::Settings;
@@ -22,6 +21,32 @@ pub struct Request {
     pub out: PathBuf,
     /// Whether checkpoints whose report is there already (same checkpoint, batches and options) are left out.
     pub resume: bool,
+}
+
+/// Which tokens.
+#[derive(Debug, Clone)]
+pub enum Tokens {
+    /// A batch that was saved.
+    Saved(PathBuf),
+    /// Sequences of a corpus.
+    Sequences(Sequences),
+}
+
+/// Sequences of a corpus; what is `None` is each checkpoint's own.
+#[derive(Debug, Clone)]
+pub struct Sequences {
+    /// A token file, a folder of token files or a dataset; without it what the run was trained on.
+    pub data: Option<String>,
+    /// Folders that may hold a dataset.
+    pub datasets: Vec<PathBuf>,
+    /// Sequences per batch.
+    pub batch_size: usize,
+    /// Tokens per sequence.
+    pub block_size: Option<usize>,
+    /// Whether they begin at random offsets, in place of one after the other from the first token.
+    pub random: bool,
+    /// Batches.
+    pub count: u64,
 }
 
 /// Which checkpoints; `runs` is where runs lie that are called by their names.

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::forward::Forward;
 use super::layers::block::{self, Shape};
 use super::layers::layer_norm;
 use super::parameters::{GptLayers, Layout, Weights, WeightsDot};
@@ -22,21 +23,6 @@ pub struct Gpt {
     weights: Weights,
     dtype: DType,
     device: Device,
-}
-
-/// What one forward pass keeps.
-pub(super) struct Forward {
-    pub tokens: Tensor<1, Int>,
-    pub targets: Tensor<1, Int>,
-    pub shape: Shape,
-    pub blocks: Vec<block::Kept>,
-    pub ln_f: layer_norm::Kept,
-    /// The head's input, (N, C).
-    pub h: Tensor<2>,
-    /// Of the head.
-    pub head: head::Kept,
-    /// The loss of each token.
-    pub nll: Vec<f64>,
 }
 
 impl Gpt {

@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::gpt::{Forward, Gpt};
+use super::forward::Forward;
+use super::gpt::Gpt;
 use crate::base::error::Result;
 use crate::base::values::{DType, Values};
 use crate::data::Batch;

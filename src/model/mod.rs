@@ -1,5 +1,6 @@
 //! GPT-2 as in nanoGPT, with every derivative the instrument needs written by hand.
 
+mod forward;
 mod gpt;
 mod inputs;
 pub mod layers;

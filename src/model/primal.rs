@@ -9,7 +9,8 @@
 
 use burn::tensor::Tensor;
 
-use super::gpt::{Forward, Gpt, lift};
+use super::forward::Forward;
+use super::gpt::{Gpt, lift};
 use super::layers::block;
 use super::layers::only;
 use super::parameters::WeightsDot;

@@ -6,7 +6,7 @@
 
 use burn::tensor::{DType, Tensor};
 
-use super::gpt::Forward;
+use super::forward::Forward;
 use crate::architecture::GptConfig;
 
 /// One row of one head's softmax: query position i sees keys 0 to i.

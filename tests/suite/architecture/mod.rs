@@ -75,10 +75,8 @@ const CIRCLES: &[(&str, &str, &str)] = &[
         "architecture",
         "a configuration names its architecture, which is a list for a configuration",
     ),
-    ("model::statistics", "model::gpt", "the pass over micro-batches is being rebuilt"),
     ("optim::statistics", "optim::adamw", "optimizers are being made entries of a registry"),
     ("optim::tracked", "optim::adamw", "optimizers are being made entries of a registry"),
-    ("measure::request", "measure::batches", "the room is new"),
     ("run::nanogpt::header", "run::find", "formats are being made entries of a registry"),
 ];
 
