@@ -5,7 +5,7 @@
 //! relative representation change of each linear layer with its alignments; gradient norms.
 //!
 //! **Formulas.** Angles by atan2, which is exact for tiny ones ([`crate::optim::UpdateStatistics`]); the
-//! equilibrium √(2ηλ(1−β1)/(1+β1)) for AdamW ([`crate::optim::equilibrium`]); ‖ΔW X‖/‖W X‖ with the layers'
+//! equilibrium √(2ηλ(1−β1)/(1+β1)) for AdamW ([`crate::optim::Rule::equilibrium_angle`]); ‖ΔW X‖/‖W X‖ with the layers'
 //! true inputs ([`crate::optim::representation_change`]).
 //!
 //! **Estimator and error.** Exact sums, of the change before it is rounded to the parameters' precision. From
@@ -19,14 +19,14 @@
 
 use std::sync::Arc;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::figure::{Column, Figure, Lines, Series, Style, Subject};
 use crate::base::observer::Observer;
 use crate::base::row::{Row, Status};
 use crate::base::takes::Takes;
-use crate::base::values::Values;
 use crate::model::LayerInputs;
-use crate::optim::{UpdateStatistics, equilibrium, representation_change};
+use crate::optim::{Made, Optimizer, UpdateStatistics, representation_change};
+use crate::run::OptimizerState;
 use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training, falls_due};
 use crate::snapshot::{Needs, Snapshot};
 
@@ -170,17 +170,19 @@ impl Session for Turns {
     }
 
     fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>> {
-        let (optimizer, _) = snapshot.adam()?;
-        optimizer.last_update_is_adams().map_err(Error::usage)?;
+        let (optimizer, rule) = snapshot.rule()?;
         let mut rows = Vec::new();
         let trusted = optimizer.moments_status();
         match snapshot.last_update()? {
             Some(last) => {
                 let known = if trusted == Status::Ok { optimizer.last_rate().1 } else { trusted };
-                rows.extend(
-                    state_rows(last, &optimizer.name).into_iter().map(|row| row.no_better_than(known)),
-                );
+                let balance = rule.equilibrium_angle(last.lr).filter(|_| is_uniform(last, optimizer));
+                rows.extend(state_rows(last, balance).into_iter().map(|row| row.no_better_than(known)));
             }
+            None if optimizer.updates > 0 => observer.note(&format!(
+                "the state of {} does not tell its last update: only what the next one will be is known",
+                optimizer.name()
+            )),
             None => observer.note("no update has been applied yet: only what the first one will be is known"),
         }
         let trust = |row: Row| row.no_better_than(trusted);
@@ -192,21 +194,24 @@ impl Session for Turns {
         let next = snapshot.next_update()?;
         rows.extend(gradient_rows(&next.statistics));
         if self.is_due(snapshot.step()) {
-            let state: (&Values, &Values, &Values) = (&next.parameters, &next.exp_avg, &next.exp_avg_sq);
-            rows.extend(representation_rows(&next.statistics, state, snapshot.inputs(self.rows)?));
+            let (made, inputs) = (snapshot.made()?, snapshot.inputs(self.rows)?);
+            rows.extend(representation_rows(&next.statistics, &rule, &made, inputs));
         }
         Ok(rows.into_iter().map(trust).collect())
     }
 }
 
-/// What the state after the update determines; no batch enters.
-fn state_rows(update: &UpdateStatistics, optimizer: &str) -> Vec<Row> {
-    let mut rows = Vec::new();
-    let hyper = update.hyper;
-    let balance = equilibrium::angle(optimizer, update.lr, hyper.weight_decay, hyper.beta1, hyper.beta2);
+/// Whether all matrices have the one rate and decay that an angle of equilibrium is for.
+fn is_uniform(update: &UpdateStatistics, optimizer: &OptimizerState) -> bool {
     let mut matrices = update.parts.iter().map(|(part, _)| part).filter(|part| part.matrix);
-    let alike = matrices.all(|part| part.rate == 1.0 && (part.decay == 1.0 || hyper.weight_decay == 0.0));
-    rows.extend(balance.filter(|_| alike).map(|angle| Row::new("update/angle_equilibrium", angle)));
+    let decays = optimizer.constant("weight_decay") != 0.0;
+    matrices.all(|part| part.rate == 1.0 && (part.decay == 1.0 || !decays))
+}
+
+/// What the state after the update determines; no batch enters.
+fn state_rows(update: &UpdateStatistics, balance: Option<f64>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    rows.extend(balance.map(|angle| Row::new("update/angle_equilibrium", angle)));
     let total = update.total();
     let whole = ("all".into(), update.whole_motion(), &total);
     let parts = update.parts.iter().map(|(part, sums)| (part.name.clone(), update.motion(part, sums), sums));
@@ -216,7 +221,7 @@ fn state_rows(update: &UpdateStatistics, optimizer: &str) -> Vec<Row> {
             rows.extend(value.map(|value| Row::new(quantity, value).scope(scope.clone()).n(n as u64)));
         };
         add("update/angle", motion.angle(), sums.n);
-        let neurons = (sums.neurons > 0.0).then(|| (sums.turned / sums.neurons).sqrt());
+        let neurons = (sums.neurons > 0.0).then(|| (sums.angle_sq / sums.neurons).sqrt());
         add("update/angle_neuron_rms", neurons, sums.neurons);
         add("update/relative", motion.relative(), sums.n);
     }
@@ -234,7 +239,7 @@ fn gradient_rows(update: &UpdateStatistics) -> Vec<Row> {
         let mut add = |quantity: &'static str, value: f64| {
             rows.push(Row::new(quantity, value).scope(scope.clone()).n(sums.n as u64));
         };
-        add("gradient/norm", sums.gg.sqrt() / update.clip);
+        add("gradient/norm", sums.gradient_sq.sqrt() / update.clip);
         if let Some(cosine) = cosine {
             add("update/cos_previous", cosine);
         }
@@ -245,13 +250,14 @@ fn gradient_rows(update: &UpdateStatistics) -> Vec<Row> {
 /// The change of each linear layer's outputs, from the state after the update.
 fn representation_rows(
     update: &UpdateStatistics,
-    (parameters, exp_avg, exp_avg_sq): (&Values, &Values, &Values),
+    rule: &Optimizer,
+    made: &Made,
     inputs: &LayerInputs,
 ) -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, x) in &inputs.layers {
         let Some(part) = update.parts.iter().position(|(part, _)| *part.name == **name) else { continue };
-        let change = representation_change(update, part, parameters, exp_avg, exp_avg_sq, x, inputs.tokens);
+        let change = representation_change(update, rule, part, made, x, inputs.tokens);
         let Some(change) = change else { continue };
         let mut add = |quantity: &'static str, value: f64| {
             let scope = update.parts[part].0.name.clone();

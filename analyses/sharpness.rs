@@ -22,10 +22,8 @@ use crate::base::values::Values;
 use crate::base::vectors::Vectors;
 use crate::linalg::LinearOperator;
 use crate::model::Gpt;
-use crate::operator::{self, Curvature, Demand, Preconditioner, critical_rate};
-use crate::optim::limits::{self, Limits};
-use crate::optim::stability;
-use crate::run::OptimizerState;
+use crate::operator::{self, Curvature, Demand, critical_rate};
+use crate::optim::{Optimizer, limits};
 use crate::snapshot::Snapshot;
 use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training};
 
@@ -130,13 +128,12 @@ impl Session for Sharpness {
         let along =
             |d: &Values, guess: f64| critical(snapshot, curvature, plan.micro_batch, d, guess, observer);
 
-        let adam = adam(snapshot).filter(|o| o.exp_avg_sq.is_some() || o.updates == 0);
         let limits = snapshot.limits(Some(square.sqrt()), observer);
-        let Some((o, (limits, clip))) = adam.zip(limits.and_then(|(limits, clip)| Some((limits, clip?))))
-        else {
+        let rule = direction(snapshot);
+        let (Ok(rule), Some((_, Some(clip)))) = (&rule, limits) else {
             let why = format!(
                 "{}: gradient_adam, directional and critical are left out, critical_gradient is along the gradient",
-                unknown_direction(snapshot)
+                rule.err().unwrap_or_else(|| "the update is not known".into())
             );
             observer.note(&why);
             snapshot.remark("direction", why);
@@ -149,15 +146,17 @@ impl Session for Sharpness {
         };
         rows.push(limits::clip_row(clip));
 
-        let next = snapshot.next_update()?;
-        let p = Preconditioner::of(&next.exp_avg_sq, o.beta2, limits.t, o.eps);
-        let correction = 1.0 - o.beta1.powf(limits.t as f64);
-        let memory = (1.0 - o.beta1) / ((1.0 + o.beta1) * correction);
-        let turned = divided(&hg, &p, 1.0).dot(g, 0..n);
-        let row = Row::new("sharpness/gradient_adam", memory * clip.factor * turned / square).n(1);
-        rows.push(row.status(limits::status(clip)));
+        let (made, update) = (snapshot.made()?, snapshot.next_update()?.update());
+        let p = rule.preconditioner(&made.state, update.t);
+        if let Some((p, memory)) = p.zip(rule.memory(update.t)) {
+            let turned = p.divide(&hg, 1.0).dot(g, 0..n);
+            let row = Row::new("sharpness/gradient_adam", memory * clip.factor * turned / square).n(1);
+            rows.push(row.status(limits::status(clip)));
+        }
 
-        let d = divided(&next.exp_avg, &p, correction);
+        let parts: Vec<_> =
+            snapshot.next_update()?.statistics.parts.iter().map(|(part, _)| part.clone()).collect();
+        let d = rule.direction(&update, &parts, &made);
         observer.check()?;
         let downhill = d.dot(g, 0..n);
         let quotient = d.dot(&product(curvature, &d)?, 0..n) / downhill;
@@ -171,16 +170,6 @@ impl Session for Sharpness {
 
 fn product(curvature: &Curvature, x: &Values) -> Result<Values> {
     Ok(operator::Hessian(curvature).apply(&Vectors::new(x.clone(), x.len()))?.into_values())
-}
-
-/// P⁻¹x over `by`, in the precision of x.
-fn divided(x: &Values, p: &Preconditioner, by: f64) -> Values {
-    let root = p.inverse_root();
-    let one = |i: usize| x.get(i) * root.get(i) * root.get(i) / by;
-    match x {
-        Values::F32(x) => Values::F32((0..x.len()).map(|i| one(i) as f32).collect()),
-        Values::F64(x) => Values::F64((0..x.len()).map(one).collect()),
-    }
 }
 
 /// 2/η_c along `d`; said where the loss rises at once or never.
@@ -218,18 +207,19 @@ fn critical(
     Ok(Some(row.n(bracket.passes as u64)))
 }
 
-/// Why the direction of the next update is not known.
-fn unknown_direction(snapshot: &Snapshot) -> String {
-    match snapshot.optimizer() {
-        Some(o) if o.only_rate().is_none() => "learning rates differ between parameters".into(),
-        Some(o) => o.next_update_is_adams().err().unwrap_or("the checkpoint has no moments".into()),
-        None => "no Adam's state says what the next update is".into(),
+/// The optimizer, where its state says what the next update is, with one rate.
+///
+/// # Errors
+/// Why not, a sentence.
+fn direction(snapshot: &Snapshot) -> std::result::Result<Optimizer, String> {
+    let o = snapshot.optimizer().ok_or("no Adam's state says what the next update is")?;
+    if o.only_rate().is_none() {
+        return Err("learning rates differ between parameters".into());
     }
-}
-
-/// The optimizer, where its next update is Adam's, with one rate.
-fn adam<'a>(snapshot: &'a Snapshot<'_>) -> Option<&'a OptimizerState> {
-    snapshot.optimizer().filter(|o| o.next_update_is_adams().is_ok() && o.only_rate().is_some())
+    let rule = o.next_update()?;
+    let state = o.state();
+    let is_there = o.updates == 0 || rule.vectors().iter().all(|name| state.contains_key(name));
+    if is_there { Ok(rule) } else { Err("the checkpoint has no moments".into()) }
 }
 
 /// The limits of the optimizer in use at its next learning rate; no batch enters.
@@ -237,14 +227,9 @@ fn thresholds(snapshot: &Snapshot) -> Vec<Row> {
     let Some(o) = snapshot.optimizer() else { return vec![] };
     let row = |name: &'static str, value: f64| limits::at_rate(o.lr, Row::new(name, value)).without_batch();
     let two = row("sharpness/two_over_lr", 2.0 / o.lr);
-    if o.name == "sgd" && o.beta1 == 0.0 {
-        return vec![row("sharpness/threshold", 2.0 / o.lr), two];
-    }
-    if o.last_update_is_adams().is_err() || o.only_rate().is_none() {
-        return vec![two];
-    }
-    let decay = stability::threshold_with_decay(o.beta1, o.lr, o.weight_decay);
-    let mut rows = Limits { beta1: o.beta1, lr: o.lr, t: o.updates + 1 }.thresholds("");
-    rows.extend([row("sharpness/threshold_decay", decay), two]);
+    let Some(rule) = o.rule().ok().filter(|_| o.only_rate().is_some()) else { return vec![two] };
+    let limits = rule.limits(o.lr, o.updates + 1);
+    let mut rows = limits.thresholds("");
+    rows.extend([row("sharpness/threshold_decay", limits.threshold_decay), two]);
     rows
 }

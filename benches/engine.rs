@@ -23,11 +23,11 @@ use warmlab::linalg::{LinearOperator, probes};
 use warmlab::measure::{Measurement, Tracker};
 use warmlab::model::{Gpt, Look};
 use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
-use warmlab::optim::{AdamW, Hyperparameters, Part, clip_factor};
+use warmlab::optim::{Optimizer, Part, Updater, clip_factor};
 use warmlab::run::{Checkpoint, OptimizerState};
 use warmlab::snapshot::analysis::{Analysis, Options, Training};
 use warmlab::snapshot::{NextUpdate, Snapshot, sample_tokens};
-use warmlab::train::{Cadence, Listener, Ring, initial_parameters};
+use warmlab::train::{Cadence, Held, Listener, Ring, initial_parameters};
 
 #[global_allocator]
 static ALLOCATOR: warmlab::base::allocator::Allocator = warmlab::base::allocator::Allocator;
@@ -141,9 +141,8 @@ fn bench(size: &Size, rounds: usize, json: bool) {
     let ggn = GaussNewton(&curvature);
     let one = probes::sphere(1, n, DType::F32, &mut stream(2, 0, "bench"));
     let eight = probes::sphere(8, n, DType::F32, &mut stream(3, 0, "bench"));
-    let hyper = Hyperparameters { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1 };
-    let mut adam = AdamW::new(hyper, n, DType::F32, vec![0..n]);
-    let parts = Part::all(&config.parameters());
+    let adamw = Optimizer::parse("adamw", None).unwrap();
+    let mut adam = Updater::new(adamw.clone(), Part::all(&config.parameters()), DType::F32);
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
         dtype: DType::F32,
@@ -152,7 +151,7 @@ fn bench(size: &Size, rounds: usize, json: bool) {
         memory: 4 << 30,
         seed: 1,
     };
-    let training = Training { config: &config, probe: &batch, settings: &settings };
+    let training = Training { config: &config, optimizer: &adamw, probe: &batch, settings: &settings };
     let tracking = |analysis: &&'static dyn Analysis| {
         let options = Options::defaults(analysis.options());
         Measurement {
@@ -172,14 +171,10 @@ fn bench(size: &Size, rounds: usize, json: bool) {
         config: config.clone(),
         parameters: Values::F32(vec![]),
         optimizer: Some(OptimizerState {
-            name: "adamw".into(),
+            told: adamw.specification().clone(),
             updates: steps,
             lr: 1e-6,
             last_lr: Some(1e-6),
-            beta1: hyper.beta1,
-            beta2: hyper.beta2,
-            eps: hyper.eps,
-            weight_decay: hyper.weight_decay,
             grad_clip: Some(1.0),
             ..OptimizerState::default()
         }),
@@ -240,16 +235,15 @@ fn bench(size: &Size, rounds: usize, json: bool) {
                 };
                 let (loss, gradient, seen) = model.gradient_observed(&batch, size.batch, look).unwrap();
                 let (_, factor) = clip_factor(&gradient, 1.0);
-                let state = ring.push(about(steps), [&values, adam.exp_avg(), adam.exp_avg_sq()]);
+                let state = ring.push(about(steps), Held { parameters: &values, state: adam.state() });
                 if tracked {
-                    let mut update = adam.update_tracked(&mut values, &gradient, factor, 1e-6, 1e-6, &parts);
+                    let mut update = adam.update_tracked(&mut values, &gradient, factor, 1e-6, 1e-6);
                     steps += 1;
                     update.step = steps;
                     let next = NextUpdate {
                         statistics: update.clone(),
                         parameters: Cow::Borrowed(&values),
-                        exp_avg: Cow::Borrowed(adam.exp_avg()),
-                        exp_avg_sq: Cow::Borrowed(adam.exp_avg_sq()),
+                        vectors: adam.vectors().map(|(name, v)| (name, Cow::Borrowed(v))).collect(),
                     };
                     let snapshot =
                         Snapshot::new(state, batch.clone(), settings.clone()).with_model(model.clone());

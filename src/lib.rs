@@ -69,13 +69,13 @@ pub mod stats;
 
 pub mod architecture;
 pub mod data;
+pub mod optim;
 pub mod run;
 
 pub mod kernels;
 pub mod model;
 pub mod operator;
 
-pub mod optim;
 pub mod schedule;
 pub mod snapshot;
 pub mod train;

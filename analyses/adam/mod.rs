@@ -28,7 +28,7 @@ use crate::base::observer::Observer;
 use crate::base::row::{Row, Status};
 use crate::base::takes::Takes;
 use crate::base::values::Values;
-use crate::optim::{Distribution, Part, Sums, UpdateStatistics, distributions};
+use crate::optim::{Distribution, Hyperparameters, Part, Sums, UpdateStatistics, distributions};
 use crate::snapshot::Snapshot;
 use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training, falls_due};
 use crate::stats::radam::Convention;
@@ -113,6 +113,12 @@ impl Analysis for Adam {
                 "warmlab adam --resample",
             ));
         }
+        if let Some(other) =
+            training.map(|training| training.optimizer).filter(|rule| rule.moments().is_none())
+        {
+            let name = other.entry().name;
+            return Err(Error::usage(format!("the run's optimizer is {name}, which is not Adam")));
+        }
         let quantile_every = training.map(|_| every);
         Ok(Box::new(State { levels: levels(options)?, quantile_every, streams }))
     }
@@ -132,12 +138,12 @@ impl Session for State {
     fn measure(&mut self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Vec<Row>> {
         let (o, hyper) = snapshot.adam()?;
         let mut rows = Vec::new();
-        if let (Some(last), Some(v)) = (snapshot.last_update()?, &o.exp_avg_sq) {
-            rows.extend(state_rows(last));
+        if let (Some(last), Some(v)) = (snapshot.last_update()?, o.vector("exp_avg_sq")) {
+            rows.extend(state_rows(last, &hyper));
             if self.quantile_every.is_none_or(|every| falls_due(every, last.step)) {
-                rows.extend(distribution_rows(last, v, &self.levels));
+                rows.extend(distribution_rows(last, &hyper, v, &self.levels));
             }
-            if let Err(reason) = o.last_update_is_adams() {
+            if let Err(reason) = o.rule() {
                 observer.note(&format!("{reason}: only what v alone says is measured"));
                 rows.retain(|row| OF_V.contains(&&*row.quantity));
             }
@@ -182,22 +188,22 @@ fn levels(options: &Options) -> Result<Vec<f64>> {
 }
 
 /// What the state after the update determines; no batch enters.
-fn state_rows(update: &UpdateStatistics) -> Vec<Row> {
-    let mut rows = theory_rows(update);
+fn state_rows(update: &UpdateStatistics, hyper: &Hyperparameters) -> Vec<Row> {
+    let mut rows = theory_rows(update.step, hyper);
     let total = update.total();
-    let correction = 1.0 - update.hyper.beta2.powf(update.step as f64);
+    let correction = 1.0 - hyper.beta2.powf(update.step as f64);
     let mut of = |scope: &std::sync::Arc<str>, s: &Sums| {
         let mut add = |quantity: &'static str, value: f64| {
             rows.push(Row::new(quantity, value).scope(scope.clone()).n(s.n as u64));
         };
-        let mean = s.v / s.n;
+        let mean = s.second_moment / s.n;
         add("adam/v_mean", mean);
         if mean > 0.0 {
-            add("adam/v_std_over_mean", (s.vv / s.n / (mean * mean) - 1.0).max(0.0).sqrt());
+            add("adam/v_std_over_mean", (s.second_moment_sq / s.n / (mean * mean) - 1.0).max(0.0).sqrt());
         }
         add("adam/v_hat_mean", mean / correction);
-        add("adam/update_rms", (s.uu / s.n).sqrt());
-        add("adam/eps_floor_fraction", s.floor / s.n);
+        add("adam/update_rms", (s.direction_sq / s.n).sqrt());
+        add("adam/eps_floor_fraction", s.at_floor / s.n);
         add("adam/sign_like_fraction", s.sign_like / s.n);
     };
     of(&"all".into(), &total);
@@ -206,8 +212,7 @@ fn state_rows(update: &UpdateStatistics) -> Vec<Row> {
 }
 
 /// What theory says of update t.
-fn theory_rows(update: &UpdateStatistics) -> Vec<Row> {
-    let (t, hyper) = (update.step, update.hyper);
+fn theory_rows(t: u64, hyper: &Hyperparameters) -> Vec<Row> {
     let (rho, _) = radam::rho(hyper.beta2, t);
     let mut rows = vec![
         Row::new("adam/rho", rho),
@@ -232,9 +237,10 @@ fn gradient_rows(update: &UpdateStatistics) -> Vec<Row> {
         let mut add = |quantity: &'static str, value: f64| {
             rows.push(Row::new(quantity, value).scope(scope.clone()).n(s.n as u64));
         };
-        add("adam/rms_ratio", (s.ratio / s.n).sqrt());
-        if s.uu > 0.0 && s.gg > 0.0 {
-            add("adam/cos_update_gradient", s.ug / (s.uu.sqrt() * s.gg.sqrt()));
+        add("adam/rms_ratio", (s.ratio_sq / s.n).sqrt());
+        if s.direction_sq > 0.0 && s.gradient_sq > 0.0 {
+            let cosine = s.direction_gradient / (s.direction_sq.sqrt() * s.gradient_sq.sqrt());
+            add("adam/cos_update_gradient", cosine);
         }
     };
     of(&"all".into(), &update.total());
@@ -243,10 +249,15 @@ fn gradient_rows(update: &UpdateStatistics) -> Vec<Row> {
 }
 
 /// Quantiles of v, and the spread of ψ over coordinates; no batch enters.
-fn distribution_rows(update: &UpdateStatistics, v: &Values, levels: &[f64]) -> Vec<Row> {
+fn distribution_rows(
+    update: &UpdateStatistics,
+    hyper: &Hyperparameters,
+    v: &Values,
+    levels: &[f64],
+) -> Vec<Row> {
     let parts: Vec<Part> = update.parts.iter().map(|(part, _)| part.clone()).collect();
-    let correction = 1.0 - update.hyper.beta2.powf(update.step as f64);
-    let each = distributions(v, &parts, correction, update.hyper.eps);
+    let correction = 1.0 - hyper.beta2.powf(update.step as f64);
+    let each = distributions(v, &parts, correction, hyper.eps);
     let mut all = Distribution::default();
     each.iter().for_each(|one| all.join(one));
     let scopes = std::iter::once("all".into()).chain(parts.iter().map(|part| part.name.clone()));

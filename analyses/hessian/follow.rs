@@ -94,10 +94,10 @@ impl Follow {
     /// Whether a matrix of this kind is followed at the snapshot.
     pub fn applies(&self, kind: Kind, snapshot: &Snapshot) -> bool {
         let next = (snapshot.step() + 1) as f64;
-        let early = |beta2: f64| next < 2.0 / (1.0 - beta2);
+        let rule = snapshot.optimizer().and_then(|o| o.rule().ok());
         match kind {
             Kind::PreconditionedNext => {
-                snapshot.batch().is_some() && snapshot.optimizer().is_some_and(|o| early(o.beta2))
+                snapshot.batch().is_some() && rule.is_some_and(|rule| next < rule.settling())
             }
             _ => snapshot.step() > 0,
         }

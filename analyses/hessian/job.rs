@@ -3,8 +3,8 @@
 use crate::base::error::{Error, Result};
 use crate::base::takes::Takes;
 use crate::linalg::{Request, trace};
-use crate::operator::{self, Curvature, Demand, Keep, Plan, Preconditioner, Scope};
-use crate::optim::clip_factor;
+use crate::operator::{self, Curvature, Demand, Keep, Plan, Scope};
+use crate::optim::{Optimizer, Preconditioner, clip_factor};
 use crate::snapshot::Snapshot;
 use crate::snapshot::analysis::Options;
 
@@ -52,31 +52,55 @@ impl Kind {
         matches!(self, Kind::Preconditioned | Kind::PreconditionedNext)
     }
 
+    /// The vector that P of this kind is made of.
+    ///
+    /// # Errors
+    /// Where the optimizer has no preconditioner.
+    pub fn exists_for(self, whose: &str, optimizer: &Optimizer) -> Result<&'static str> {
+        optimizer.preconditioned_by().first().copied().ok_or_else(|| {
+            let name = optimizer.entry().name;
+            Error::usage_hint(
+                format!(
+                    "{whose} optimizer is {name}, which has no preconditioner: {} is not defined",
+                    self.prefix()
+                ),
+                "use --operator hessian or ggn",
+            )
+        })
+    }
+
     /// P of this kind, where it has one.
     pub fn preconditioner(
         self,
         snapshot: &Snapshot,
         curvature: &Curvature,
     ) -> Result<Option<Preconditioner>> {
-        let optimizer = || snapshot.optimizer().ok_or_else(|| snapshot.without_optimizer());
-        match self {
-            Kind::Hessian | Kind::Ggn => Ok(None),
-            Kind::Preconditioned => Preconditioner::stored(optimizer()?).map(Some),
-            Kind::PreconditionedNext => {
-                let o = optimizer()?;
-                o.next_update_is_adams().map_err(Error::usage)?;
-                if o.exp_avg_sq.is_none() && o.updates > 0 {
-                    return Err(Error::usage_hint(
-                        "the checkpoint has no second moment (exp_avg_sq), so Adam's next preconditioner is not known",
-                        "use --operator hessian, or a checkpoint saved with its optimizer",
-                    ));
-                }
-                let (v, gradient) = (o.exp_avg_sq.as_ref(), curvature.gradient());
-                // this batch's gradient enters v as the run would clip it
-                let (_, clip) = clip_factor(gradient, o.grad_clip.unwrap_or(0.0));
-                Ok(Some(Preconditioner::next(v, gradient, clip, o.beta2, o.updates, o.eps)))
-            }
+        if !self.is_preconditioned() {
+            return Ok(None);
         }
+        let (o, rule) = snapshot.rule()?;
+        let own = self.exists_for("the checkpoint's", &rule)?;
+        let found = if self == Kind::Preconditioned {
+            if o.updates == 0 {
+                return Err(Error::usage_hint(
+                    "no update has been applied yet: the second moment is zero and P⁻¹ would be 1/ε everywhere",
+                    "use --operator preconditioned-next, which adds this batch's gradient first, or a later step",
+                ));
+            }
+            rule.preconditioner(&o.state(), o.updates)
+        } else {
+            rule.next_update_is_known().map_err(Error::usage)?;
+            // this batch's gradient enters v as the run would clip it
+            let (gradient, max_norm) = (curvature.gradient(), o.grad_clip.unwrap_or(0.0));
+            let (_, clip) = clip_factor(gradient, max_norm);
+            rule.next_preconditioner(&o.state(), gradient, clip, o.updates)
+        };
+        found.map(Some).ok_or_else(|| {
+            Error::usage_hint(
+                format!("the checkpoint has no second moment ({own}), so Adam's preconditioner is not known"),
+                "use --operator hessian, or a checkpoint saved with its optimizer",
+            )
+        })
     }
 }
 

@@ -5,9 +5,9 @@ use crate::base::error::Result;
 use crate::base::random::{self, Random};
 use crate::base::row::{Row, Status};
 use crate::linalg::LinearOperator;
-use crate::operator::{self, Curvature, GaussNewton, Preconditioned, Preconditioner, Restricted, Scope};
-use crate::optim::Clip;
-use crate::optim::limits::{Lambda, Limits};
+use crate::operator::{self, Curvature, GaussNewton, Preconditioned, Restricted, Scope};
+use crate::optim::limits::Lambda;
+use crate::optim::{Clip, Limits, Preconditioner};
 use crate::snapshot::Snapshot;
 
 /// A curvature matrix, or the part of it on some coordinates.

@@ -103,6 +103,11 @@ impl Analysis for Hessian {
 
     fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
         let job = Job::parse(options)?;
+        if let Some(training) = training
+            && let Some(kind) = job.kinds.iter().find(|kind| kind.is_preconditioned())
+        {
+            kind.exists_for("the run's", training.optimizer)?;
+        }
         Ok(match training {
             Some(training) => Box::new(Followed { follow: Follow::new(&job, options, training)?, job }),
             None => Box::new(Searched { job, warm_starts: BTreeMap::new() }),

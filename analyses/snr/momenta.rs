@@ -1,4 +1,4 @@
-//! What Adam's moments say of signal and noise, from sums over each tensor.
+//! What the optimizer's momentum, and Adam's second moment beside it, say of signal and noise, from sums over each tensor.
 
 use rayon::prelude::*;
 
@@ -12,7 +12,7 @@ use crate::run::OptimizerState;
 /// Sums over a tensor: g·m, g², m², v.
 type Sums = [f64; 4];
 
-/// The state of Adam beside the gradient of the batch.
+/// The state of the optimizer beside the gradient of the batch.
 pub struct Momenta<'a> {
     optimizer: &'a OptimizerState,
     /// Of each tensor, with where it begins.
@@ -27,11 +27,12 @@ impl<'a> Momenta<'a> {
         gradient: Option<&Values>,
         parameters: &[Parameter],
     ) -> Option<Self> {
-        let m = optimizer.exp_avg.as_ref().filter(|_| optimizer.updates > 0)?;
+        let momentum = optimizer.rule().ok().and_then(|rule| rule.momentum()).unwrap_or("exp_avg");
+        let m = optimizer.vector(momentum).filter(|_| optimizer.updates > 0)?;
         let tensor = |p: &Parameter| {
             let range = p.range();
             let [gm, gg] = gradient.map_or([0.0; 2], |g| [m, g].map(|other| g.dot(other, range.clone())));
-            let v = optimizer.exp_avg_sq.as_ref().map_or(0.0, |v| v.sum(range.clone()));
+            let v = optimizer.vector("exp_avg_sq").map_or(0.0, |v| v.sum(range.clone()));
             (p.offset, [gm, gg, m.dot(m, range), v])
         };
         let tensors = parameters.par_iter().map(tensor).collect();
@@ -50,10 +51,11 @@ impl<'a> Momenta<'a> {
         let [gm, gg, mm, v] = sums;
         let mut rows: Vec<Row> =
             if self.with_gradient { cosine(gm, gg, mm) } else { None }.into_iter().collect();
-        if o.exp_avg_sq.is_some() {
+        if o.vector("exp_avg_sq").is_some() {
+            let [beta1, beta2] = ["beta1", "beta2"].map(|key| o.constant(key));
             let correction = |beta: f64| 1.0 - beta.powf(o.updates as f64);
-            let (m_hat_sq, v_hat) = (mm / correction(o.beta1).powi(2), v / correction(o.beta2));
-            rows.push(momentum(m_hat_sq, v_hat, o.beta1, o.updates));
+            let (m_hat_sq, v_hat) = (mm / correction(beta1).powi(2), v / correction(beta2));
+            rows.push(momentum(m_hat_sq, v_hat, beta1, o.updates));
         }
         let trusted = o.moments_status();
         rows.into_iter().map(|row| row.n(scope.n() as u64).no_better_than(trusted)).collect()

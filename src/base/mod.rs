@@ -6,6 +6,7 @@ pub mod error;
 pub mod figure;
 pub mod files;
 pub mod guard;
+pub mod key;
 pub mod observer;
 pub mod pickle;
 pub mod random;

@@ -9,7 +9,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Error, Result};
-use super::specification::{Key, Specification};
+use super::key::Key;
+use super::specification::Specification;
 use super::takes::Refusal;
 
 /// What is chosen: a trait's `dyn`, with the list of those there are.
@@ -54,10 +55,26 @@ impl<T: Listed + ?Sized> Chosen<T> {
             let names = T::ENTRIES.iter().map(|entry| entry.name);
             Refusal::word(name, names).of(T::FLAG, name, &format!("warmlab list {}s describes them", T::FLAG))
         })?;
+        Self::of(entry, asked, updates)
+    }
+
+    /// An entry, which need not be in the list, told what a specification asks for.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it cannot be told this.
+    pub fn of(entry: &'static Entry<T>, asked: &Specification, updates: Option<u64>) -> Result<Self> {
         let specification = asked.filled(T::FLAG, entry.name, entry.keys, updates)?;
         let impossible = |problem| Error::usage(format!("{} {}: {problem}", T::FLAG, entry.name));
         let made = (entry.make)(&specification).map_err(impossible)?;
         Ok(Chosen { entry, specification, made })
+    }
+
+    /// What `text`, as it stands on the command line, asks for.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it is no specification, or cannot be had.
+    pub fn parse(text: &str, updates: Option<u64>) -> Result<Self> {
+        Self::new(&Specification::parse(T::FLAG, text)?, updates)
     }
 
     /// The entry that a run has which names none, with the values of some keys.

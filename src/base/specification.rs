@@ -12,55 +12,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Error, Result};
+use super::key::{Fallback, Key};
 use super::takes::{Refusal, Takes, nearest, or};
-
-/// What a key is where it is left out.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Fallback {
-    /// This value.
-    Value(&'static str),
-    /// The number of updates of the run.
-    Updates,
-    /// A tenth of the value of another key before it.
-    Tenth(&'static str),
-}
-
-impl fmt::Display for Fallback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fallback::Value(text) => f.write_str(text),
-            Fallback::Updates => f.write_str("the run's --steps"),
-            Fallback::Tenth(key) => write!(f, "a tenth of {key}"),
-        }
-    }
-}
-
-/// A key of an entry.
-#[derive(Debug, Clone, Copy)]
-pub struct Key {
-    /// As it is typed.
-    pub name: &'static str,
-    /// Its name in tables from before entries had names; "" where it is younger.
-    former: &'static str,
-    /// Which values it takes.
-    pub takes: Takes,
-    /// What it is where it is left out.
-    pub fallback: Fallback,
-    /// One sentence.
-    pub help: &'static str,
-}
-
-impl Key {
-    /// A key.
-    pub const fn new(name: &'static str, takes: Takes, fallback: Fallback, help: &'static str) -> Self {
-        Key { name, former: "", takes, fallback, help }
-    }
-
-    /// The same, of an entry that is older than names, with the name it had then.
-    pub const fn formerly(self, former: &'static str) -> Self {
-        Key { former, ..self }
-    }
-}
 
 /// A name and the values of some keys.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -79,6 +32,23 @@ impl Specification {
     pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
         self.values.push((key.into(), value.to_string()));
         self
+    }
+
+    /// Of a table, in which what is no single value is no key of any entry.
+    pub fn of_scalars(table: BTreeMap<String, serde_json::Value>) -> Self {
+        let mut specification = Specification::default();
+        for (key, value) in table {
+            let text = match value {
+                serde_json::Value::String(text) => text,
+                serde_json::Value::Array(_) | serde_json::Value::Object(_) => continue,
+                scalar => scalar.to_string(),
+            };
+            match key.as_str() {
+                "name" => specification.name = text,
+                _ => specification.values.push((key, text)),
+            }
+        }
+        specification
     }
 
     /// Reads what `flag` was given.
@@ -116,6 +86,11 @@ impl Specification {
     /// The value of a key, where it has one.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.values.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Keys and values, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// The same with what it leaves out taken from `base`, if that is of the same entry.
@@ -233,21 +208,10 @@ impl Serialize for Specification {
 impl<'de> Deserialize<'de> for Specification {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let table: BTreeMap<String, serde_json::Value> = Deserialize::deserialize(deserializer)?;
-        let mut specification = Specification::default();
-        for (key, value) in table {
-            let text = match value {
-                serde_json::Value::String(text) => text,
-                serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
-                    return Err(D::Error::custom(format!("`{key}` is no single value")));
-                }
-                scalar => scalar.to_string(),
-            };
-            match key.as_str() {
-                "name" => specification.name = text,
-                _ => specification.values.push((key, text)),
-            }
+        match table.iter().find(|(_, value)| value.is_array() || value.is_object()) {
+            Some((key, _)) => Err(D::Error::custom(format!("`{key}` is no single value"))),
+            None => Ok(Specification::of_scalars(table)),
         }
-        Ok(specification)
     }
 }
 

@@ -72,13 +72,12 @@ fn data(config: &TrainConfig) -> String {
 }
 
 fn optimizer(config: &TrainConfig) -> String {
-    let o = &config.optimizer;
     let clip = if config.grad_clip > 0.0 {
         format!("clipping at norm {}", config.grad_clip)
     } else {
         "no clipping".into()
     };
-    format!("AdamW, β1 {}, β2 {}, ε {:e}, weight decay {}, {clip}", o.beta1, o.beta2, o.eps, o.weight_decay)
+    format!("{}, {clip}", config.optimizer.words())
 }
 
 #[cfg(test)]

@@ -130,19 +130,31 @@ fn describe(checkpoint: &Checkpoint) -> String {
     match &checkpoint.optimizer {
         None => line("optimizer", checkpoint.without_optimizer.clone().unwrap_or("none".into())),
         Some(o) => {
-            let moments = if o.exp_avg_sq.is_some() { "with moments" } else { "without moments" };
-            line(
-                "optimizer",
-                format!("{} beta1 {} beta2 {} eps {:e}, {moments}", o.name, o.beta1, o.beta2, o.eps),
-            );
+            let state: Vec<&str> = o.vectors.keys().map(String::as_str).collect();
+            let state = if state.is_empty() {
+                "without moments".into()
+            } else {
+                format!("with moments {}", state.join(", "))
+            };
+            let decay = "weight_decay";
+            let constants: String = o
+                .told
+                .pairs()
+                .filter(|(key, _)| *key != decay)
+                .map(|(key, value)| format!(" {key} {value}"))
+                .collect();
+            line("optimizer", format!("{}{constants}, {state}", o.name()));
             let last = o.last_lr.map_or("unknown".into(), |lr| format!("{lr:e}"));
-            line("learning rate", format!("next {:e}, last {last}, weight decay {}", o.lr, o.weight_decay));
+            line(
+                "learning rate",
+                format!("next {:e}, last {last}, weight decay {}", o.lr, o.constant(decay)),
+            );
         }
     }
     line("sha256", checkpoint.sha256.clone());
     text.push('\n');
     let _ = writeln!(text, "{:<42} {:>14} {:>10} {:>10}", "parameter", "shape", "rms", "rms √v");
-    let v = checkpoint.optimizer.as_ref().and_then(|o| o.exp_avg_sq.as_ref());
+    let v = checkpoint.optimizer.as_ref().and_then(|o| o.vector("exp_avg_sq"));
     for p in c.parameters() {
         let shape = extents(&p.shape);
         let root = v.map(|v| format!("{:.2e}", mean(v, p.range(), |x| x).sqrt())).unwrap_or_default();

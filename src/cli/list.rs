@@ -14,6 +14,7 @@ use crate::base::registry::Entry;
 use crate::base::simd;
 use crate::data::recipes;
 use crate::measure::{metadata, training};
+use crate::optim::OPTIMIZERS;
 use crate::report;
 use crate::schedule::SCHEDULES;
 use crate::snapshot::analysis::Quantity;
@@ -28,6 +29,9 @@ pub struct List {
     /// List the schedules with their keys and sources
     #[arg(long, conflicts_with = "dictionary")]
     schedules: bool,
+    /// List the optimizers with their keys and sources
+    #[arg(long, conflicts_with_all = ["dictionary", "schedules"])]
+    optimizers: bool,
     #[command(flatten)]
     everywhere: Everywhere,
 }
@@ -42,6 +46,9 @@ impl List {
         }
         if self.schedules {
             return entries(SCHEDULES, terminal);
+        }
+        if self.optimizers {
+            return entries(OPTIMIZERS, terminal);
         }
         let mut text = String::new();
         let analyses = ANALYSES.iter().map(|a| (a.name(), a.about(), a.quantities()));

@@ -21,6 +21,7 @@ mod survey;
 mod terminal;
 mod track;
 mod train;
+mod update_rule;
 mod verdict;
 
 use std::process::ExitCode;

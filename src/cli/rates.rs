@@ -39,7 +39,7 @@ impl Rates {
     /// The schedule of a run of so many updates.
     pub fn asked(&self, updates: u64) -> Result<Schedule> {
         match &self.schedule {
-            Some(text) => Schedule::new(&Specification::parse("--schedule", text)?, Some(updates)),
+            Some(text) => Schedule::parse(text, Some(updates)),
             None => Schedule::usual(self.keys().into_iter().map(|(_, key, value)| (key, value)), updates),
         }
     }

@@ -47,8 +47,8 @@ impl Track {
     ///
     /// # Errors
     /// [`Error::Usage`] for an analysis that cannot track, or a key it does not have.
-    pub fn tracked(&self, beta2: f64, last: u64) -> Result<Vec<Tracked>> {
-        let early = self.track_early.unwrap_or((2.0 / (1.0 - beta2)).round() as u64);
+    pub fn tracked(&self, settling: u64, last: u64) -> Result<Vec<Tracked>> {
+        let early = self.track_early.unwrap_or(settling);
         let at = self.track_at.as_ref().map_or_else(Vec::new, |steps| steps.up_to(last));
         self.all(last, |_| Cadence { early, every: self.every, at: at.clone() })
     }
@@ -109,7 +109,12 @@ pub fn measurements(config: &TrainConfig, corpus: &Corpus, device: Device) -> Re
         for (name, value) in &tracked.options {
             options.set(name, value.split('|').map(str::to_string).collect());
         }
-        let training = Training { config: &config.model, probe: &probe, settings: &settings };
+        let training = Training {
+            config: &config.model,
+            optimizer: &config.optimizer,
+            probe: &probe,
+            settings: &settings,
+        };
         let session = analysis.begin(&options, Some(&training))?;
         let mut meta = metadata::of_tracking(analysis, &options, config, device);
         if session.remembers() {

@@ -11,6 +11,7 @@ use super::rates::Rates;
 use super::resume;
 use super::terminal::Terminal;
 use super::track::{self, Track};
+use super::update_rule::UpdateRule;
 use super::verdict::Outcome;
 use crate::architecture::{self, Activation, GptConfig};
 use crate::base::error::{Error, Result};
@@ -20,7 +21,7 @@ use crate::base::steps::Steps;
 use crate::base::takes::Takes;
 use crate::data::Corpus;
 use crate::measure::{Tracker, metadata};
-use crate::optim::Hyperparameters;
+use crate::optim::Optimizer;
 use crate::report::with_uncertainty;
 use crate::run;
 use crate::schedule::Schedule;
@@ -89,18 +90,8 @@ pub struct Train {
     /// Micro-batches per update
     #[arg(long, value_parser = whole::<usize>(Takes::POSITIVE_COUNT), value_name = "N", default_value_t = 1, help_heading = "Optimizer")]
     grad_accumulation: usize,
-    /// Decay of Adam's first moment
-    #[arg(long, value_parser = real(Takes::BELOW_ONE), default_value_t = 0.9, help_heading = "Optimizer")]
-    beta1: f64,
-    /// Decay of Adam's second moment
-    #[arg(long, value_parser = real(Takes::BELOW_ONE), default_value_t = 0.95, help_heading = "Optimizer")]
-    beta2: f64,
-    /// Added to the root of Adam's second moment
-    #[arg(long, value_parser = real(Takes::BELOW_ONE), default_value_t = 1e-8, help_heading = "Optimizer")]
-    eps: f64,
-    /// Decoupled decay of matrices
-    #[arg(long, value_parser = real(Takes::NOT_NEGATIVE), default_value_t = 0.1, help_heading = "Optimizer")]
-    weight_decay: f64,
+    #[command(flatten)]
+    rule: UpdateRule,
     /// Gradient norm above which it is scaled down; 0 is off
     #[arg(long, value_parser = real(Takes::NOT_NEGATIVE), default_value_t = 1.0, help_heading = "Optimizer")]
     grad_clip: f64,
@@ -236,8 +227,9 @@ impl Train {
     ) -> Result<TrainConfig> {
         let track = self.track.asked(&run.track, run.steps, |flag| resume::given(matches, flag))?;
         let vocab_size = self.vocab_size.unwrap_or(run.model.vocab_size);
-        let schedule = self.rates.over(&run, |flag| resume::given(matches, flag))?;
-        let asked = self.settings(vocab_size, run.steps, schedule, track);
+        let given = |flag: &str| resume::given(matches, flag);
+        let made = (self.rule.over(&run, given)?, self.rates.over(&run, given)?);
+        let asked = self.settings(vocab_size, run.steps, made, track);
         resume::agree(matches, &asked, &run, folder)?;
         if !resume::given(matches, "steps") || self.steps == run.steps {
             return Ok(run);
@@ -254,14 +246,21 @@ impl Train {
                 "say it: --vocab-size 50257 for GPT-2 tokens",
             )
         })?;
-        let track = self.track.tracked(self.beta2, self.steps)?;
-        let config = self.settings(vocab_size, self.steps, self.rates.asked(self.steps)?, track);
+        let optimizer = self.rule.asked()?;
+        let track = self.track.tracked(optimizer.settling().round() as u64, self.steps)?;
+        let config = self.settings(vocab_size, self.steps, (optimizer, self.rates.asked(self.steps)?), track);
         config.validate()?;
         Ok(config)
     }
 
     /// The flags as settings; lists of steps end at `last`.
-    fn settings(&self, vocab_size: usize, last: u64, schedule: Schedule, track: Vec<Tracked>) -> TrainConfig {
+    fn settings(
+        &self,
+        vocab_size: usize,
+        last: u64,
+        (optimizer, schedule): (Optimizer, Schedule),
+        track: Vec<Tracked>,
+    ) -> TrainConfig {
         TrainConfig {
             warmlab: env!("CARGO_PKG_VERSION").into(),
             data: self.data.clone(),
@@ -285,12 +284,7 @@ impl Train {
                 layer_norm_eps: 1e-5,
                 tied_lm_head: !self.untied,
             },
-            optimizer: Hyperparameters {
-                beta1: self.beta1,
-                beta2: self.beta2,
-                eps: self.eps,
-                weight_decay: self.weight_decay,
-            },
+            optimizer,
             schedule,
             checkpoints: Saves {
                 early: self.save_early,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::base::values::Values;
 use crate::base::vectors::Vectors;
-use crate::optim::{Hyperparameters, Part, Sums, UpdateStatistics};
+use crate::optim::{Part, Sums, UpdateStatistics};
 
 /// The name of the numbers that are not a tensor's; no parameter is called so.
 const UPDATE: &str = "update";
@@ -18,11 +18,9 @@ fn numbers(values: Vec<f64>) -> Vectors {
 
 /// By the names of the tensors, whose order is theirs.
 pub fn state(update: &UpdateStatistics) -> BTreeMap<String, Vectors> {
-    let UpdateStatistics { step, lr, last_lr, clip, hyper, with_gradient, epsilon, parts } = update;
+    let UpdateStatistics { step, lr, last_lr, clip, decay, with_gradient, epsilon, parts } = update;
     let with_gradient = f64::from(u8::from(*with_gradient));
-    let Hyperparameters { beta1, beta2, eps, weight_decay } = *hyper;
-    let whole =
-        vec![*step as f64, *lr, *last_lr, *clip, beta1, beta2, eps, weight_decay, with_gradient, *epsilon];
+    let whole = vec![*step as f64, *lr, *last_lr, *clip, *decay, with_gradient, *epsilon];
     let tensor = |(part, sums): &(Part, Sums)| {
         let layer = part.layer.map_or(-1.0, f64::from);
         let place = [part.start, part.rows, part.columns].map(|x| x as f64);
@@ -35,7 +33,7 @@ pub fn state(update: &UpdateStatistics) -> BTreeMap<String, Vectors> {
 /// The update of a [`state`]; `None` where it is none.
 pub fn read(mut state: BTreeMap<String, Vectors>) -> Option<UpdateStatistics> {
     let whole = state.remove(UPDATE)?.row(0);
-    let [step, lr, last_lr, clip, beta1, beta2, eps, weight_decay, with_gradient, epsilon] = whole[..] else {
+    let [step, lr, last_lr, clip, decay, with_gradient, epsilon] = whole[..] else {
         return None;
     };
     let tensor = |(name, numbers): (String, Vectors)| {
@@ -59,7 +57,7 @@ pub fn read(mut state: BTreeMap<String, Vectors>) -> Option<UpdateStatistics> {
         lr,
         last_lr,
         clip,
-        hyper: Hyperparameters { beta1, beta2, eps, weight_decay },
+        decay,
         with_gradient: with_gradient == 1.0,
         epsilon,
         parts: state.into_iter().map(tensor).collect::<Option<_>>()?,
@@ -82,13 +80,13 @@ mod tests {
             rate: 0.7,
             decay: 1.0 / 3.0,
         };
-        let sums = |x: f64| Sums { n: 6.0, uu: x, turned: 1e-300 * x, ..Sums::default() };
+        let sums = |x: f64| Sums { n: 6.0, direction_sq: x, angle_sq: 1e-300 * x, ..Sums::default() };
         let update = UpdateStatistics {
             step: 12,
             lr: 1e-3 / 3.0,
             last_lr: 0.1,
             clip: 1.0 / 7.0,
-            hyper: Hyperparameters { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1 },
+            decay: 0.1,
             with_gradient: true,
             epsilon: f64::EPSILON,
             parts: vec![
@@ -99,7 +97,7 @@ mod tests {
         let back = read(state(&update)).expect("read");
         assert_eq!(back.parts, update.parts);
         let scalars =
-            |u: &UpdateStatistics| (u.step, u.lr, u.last_lr, u.clip, u.hyper, u.with_gradient, u.epsilon);
+            |u: &UpdateStatistics| (u.step, u.lr, u.last_lr, u.clip, u.decay, u.with_gradient, u.epsilon);
         assert_eq!(scalars(&back), scalars(&update));
         assert!(read(BTreeMap::new()).is_none());
         let mut cut = state(&update);

@@ -10,6 +10,6 @@ mod scope;
 pub use critical::{Bracket, critical_rate};
 pub use curvature::{Curvature, GaussNewton, Hessian, Keep};
 pub use plan::{Demand, Plan, bytes};
-pub use preconditioned::{Preconditioned, Preconditioner};
+pub use preconditioned::Preconditioned;
 pub use restricted::Restricted;
 pub use scope::{Scope, scopes};

@@ -1,6 +1,6 @@
-//! How much curvature Adam stands at its next update, and how much of λ(P⁻¹H) the update meets.
+//! How much curvature an optimizer stands at its next update, and how much of λ(P⁻¹H) the update meets.
 //!
-//! **What.** The thresholds of [`stability`] at the rate η of update N+1; the clip factor c of that update; and the
+//! **What.** The thresholds of [`super::stability`] at the rate η of update N+1; the clip factor c of that update; and the
 //! margin threshold_t/(c λ1), because an update of clipped gradients meets c·P⁻¹H (with every gradient scaled by c,
 //! P is scaled by c and Adam moves as before).
 //!
@@ -8,7 +8,6 @@
 //! has it; taken from another batch's gradient it, and all that is made of it, is unresolved. At η = 0 the thresholds
 //! are not defined: rows without a value.
 
-use super::stability;
 use super::{Clip, ClipSource};
 use crate::base::row::{Row, Status};
 
@@ -25,25 +24,28 @@ pub struct Lambda {
     pub status: Status,
 }
 
-/// Adam at an update.
+/// How much curvature an optimizer stands at an update.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// β1.
-    pub beta1: f64,
     /// The update's learning rate, η.
     pub lr: f64,
-    /// The update, counted by Adam from 1.
-    pub t: u64,
+    /// The largest stable eigenvalue, of P⁻¹H where the optimizer has a preconditioner, else of H: asymptotic.
+    pub threshold: f64,
+    /// The same at this update, where the correction of the momentum's bias makes it another.
+    pub threshold_t: Option<f64>,
+    /// The same with the weight decay that matrices have.
+    pub threshold_decay: f64,
 }
 
 impl Limits {
     /// `sharpness/threshold` and `sharpness/threshold_t`, behind `prefix`.
     pub fn thresholds(&self, prefix: &str) -> Vec<Row> {
-        let threshold = stability::threshold(self.beta1, self.lr);
         let row = |name: &str, value| {
             at_rate(self.lr, Row::new(format!("{prefix}sharpness/{name}"), value)).without_batch()
         };
-        vec![row("threshold", threshold), row("threshold_t", self.threshold_t())]
+        let mut rows = vec![row("threshold", self.threshold)];
+        rows.extend(self.threshold_t.map(|threshold| row("threshold_t", threshold)));
+        rows
     }
 
     /// `sharpness/margin`, behind `prefix`; none where no curvature is positive.
@@ -51,15 +53,11 @@ impl Limits {
         if lambda.value <= 0.0 {
             return None;
         }
-        let value = self.threshold_t() / (clip.factor * lambda.value);
+        let value = self.threshold_t.unwrap_or(self.threshold) / (clip.factor * lambda.value);
         let row = Row::new(format!("{prefix}sharpness/margin"), value);
         let row = row.uncertainty(value * lambda.residual / lambda.value).n(lambda.matvecs as u64);
         let row = at_rate(self.lr, row);
         Some(row.status(if lambda.status == Status::Ok { status(clip) } else { lambda.status }))
-    }
-
-    fn threshold_t(&self) -> f64 {
-        stability::threshold_at(self.beta1, self.lr, self.t)
     }
 }
 

@@ -12,13 +12,12 @@
 //! **Reference.** Kosson, Messmer and Jaggi 2024, arXiv 2410.23922; the alignments as in Kosson et al. 2025,
 //! arXiv 2510.19093.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::Part;
-use super::adamw::{Constants, pass};
 use super::real::{LANES, Real, fold, lanes2};
-use super::tracked::rebuild_block;
-use super::{Hyperparameters, UpdateStatistics};
+use super::{Made, Optimizer, Part, Update, UpdateStatistics};
 use crate::base::simd;
 use crate::base::values::Values;
 use crate::stats::interval;
@@ -48,29 +47,37 @@ struct Squares {
     update: f64,
 }
 
-/// The change of the outputs of the matrix `part` by update `statistics`, from the state after it and the
-/// inputs x (R, columns) of R of the batch's `tokens` tokens; `None` where W X or ΔW is zero.
+/// The change of the outputs of the matrix `part` by the update of `statistics`, which `rule` made, from the inputs
+/// x (R, columns) of R of the batch's `tokens` tokens; `None` where W X or ΔW is zero.
 pub fn representation_change(
     statistics: &UpdateStatistics,
+    rule: &Optimizer,
     part: usize,
-    parameters: &Values,
-    exp_avg: &Values,
-    exp_avg_sq: &Values,
+    made: &Made,
     x: &Values,
     tokens: usize,
 ) -> Option<RepresentationChange> {
     let (part, sums) = &statistics.parts[part];
-    let (hyper, step, lr) = (statistics.hyper, statistics.step, statistics.lr);
-    let pass = pass(&hyper, step, 1.0, lr);
-    let scale = 1.0 / pass.correction;
-    let (squares, inputs) = match (parameters, exp_avg, exp_avg_sq, x) {
-        (Values::F32(p), Values::F32(m), Values::F32(v), Values::F32(x)) => {
-            squares(part, &hyper, pass.narrow().constants, lr, scale, p, m, v, x)
-        }
-        (Values::F64(p), Values::F64(m), Values::F64(v), Values::F64(x)) => {
-            squares(part, &hyper, pass.constants, lr, scale, p, m, v, x)
-        }
-        _ => panic!("parameters, moments and inputs have one dtype"),
+    // the weights and the direction are rebuilt after clipping
+    let update = Update { t: statistics.step, lr: statistics.lr, clip: statistics.clip };
+    let weights = |neurons: Range<usize>| {
+        let numbers = part.start + neurons.start * part.columns..part.start + neurons.end * part.columns;
+        rule.rows(&update, part, numbers, made)
+    };
+    let step = Step {
+        lr: statistics.lr * part.rate,
+        decay: statistics.decay * part.decay,
+        scale: rule.rows_scale(statistics.step),
+    };
+    let (squares, inputs) = match x {
+        Values::F32(x) => squares(part, weights, step, x, |rows| match rows {
+            Values::F32(rows) => rows,
+            Values::F64(_) => panic!("parameters and inputs have one dtype"),
+        }),
+        Values::F64(x) => squares(part, weights, step, x, |rows| match rows {
+            Values::F64(rows) => rows,
+            Values::F32(_) => panic!("parameters and inputs have one dtype"),
+        }),
     };
     let motion = statistics.motion(part, sums);
     let total = |of: fn(&Squares) -> f64| squares.iter().map(of).sum::<f64>();
@@ -95,31 +102,31 @@ pub fn representation_change(
     })
 }
 
-/// The squares of each token, and ‖X‖².
+/// What makes a change of the weights a and the rows q of a direction: −η(λa + scale·q).
+#[derive(Clone, Copy)]
+struct Step {
+    lr: f64,
+    decay: f64,
+    scale: f64,
+}
+
+/// The squares of each token, and ‖X‖²; `weights` gives neurons and their direction.
 fn squares<T: Real>(
     part: &Part,
-    hyper: &Hyperparameters,
-    constants: Constants<T>,
-    lr: f64,
-    scale: f64,
-    p: &[T],
-    m: &[T],
-    v: &[T],
+    weights: impl Fn(Range<usize>) -> (Values, Values) + Sync,
+    step: Step,
     x: &[T],
+    slice: impl Fn(&Values) -> &[T] + Sync,
 ) -> (Vec<Squares>, f64) {
-    let constants = constants.of_part(part);
-    let (lr, decay) = (lr * part.rate, hyper.weight_decay * part.decay);
     let tokens = x.len() / part.columns;
     let of_neurons = |first: usize| {
         let mut found = vec![Squares::default(); tokens];
-        for neuron in first..(first + NEURONS).min(part.rows) {
-            let start = part.start + neuron * part.columns;
-            let range = start..start + part.columns;
-            let (p, m, v) = (&p[range.clone()], &m[range.clone()], &v[range]);
+        let (a, q) = weights(first..(first + NEURONS).min(part.rows));
+        for (a, q) in slice(&a).chunks(part.columns).zip(slice(&q).chunks(part.columns)) {
             let found = &mut found;
             simd::dispatch(
                 #[inline(always)]
-                || neuron_squares(p, m, v, x, &constants, lr, decay, scale, found),
+                || neuron_squares(a, q, x, step, found),
             );
         }
         found
@@ -137,22 +144,8 @@ fn squares<T: Real>(
 }
 
 #[inline(always)]
-fn neuron_squares<T: Real>(
-    p: &[T],
-    m: &[T],
-    v: &[T],
-    x: &[T],
-    constants: &Constants<T>,
-    lr: f64,
-    decay: f64,
-    scale: f64,
-    found: &mut [Squares],
-) {
-    let columns = p.len();
-    let mut buffer = vec![T::ZERO; 3 * columns];
-    let (a, rest) = buffer.split_at_mut(columns);
-    let (root, q) = rest.split_at_mut(columns);
-    rebuild_block(p, m, v, a, root, q, constants);
+fn neuron_squares<T: Real>(a: &[T], q: &[T], x: &[T], step: Step, found: &mut [Squares]) {
+    let columns = a.len();
     let mut lanes = [T::ZERO; 2 * TOKENS * LANES];
     let mut half = [T::ZERO; TOKENS * LANES];
     for (x, found) in x.chunks(TOKENS * columns).zip(found.chunks_mut(TOKENS)) {
@@ -164,6 +157,7 @@ fn neuron_squares<T: Real>(
         }
         fold(&mut lanes[..used], &mut half);
         for (found, sums) in found.iter_mut().zip(lanes.chunks(2)) {
+            let Step { lr, decay, scale } = step;
             let (weight, update) = (sums[0].wide(), lr * (decay * sums[0].wide() + scale * sums[1].wide()));
             found.weight += weight * weight;
             found.update += update * update;

@@ -2,8 +2,8 @@
 //!
 //! For a momentum that averages (m ← β1 m + (1−β1) g, as Adam's) with a frozen preconditioner P, one step
 //! θ ← θ − η P⁻¹m is stable where λmax(P⁻¹H) < (2+2β1)/((1−β1)η). Decoupled weight decay γ moves that to
-//! (2/η − γ)(1+β1)/(1−β1). For plain gradient descent it is 2/η. All of it is asymptotic: in the first steps the
-//! corrected momentum has a shorter memory, and P is never frozen.
+//! (2/η − γ)(1+β1)/(1−β1). All of it is asymptotic: in the first steps the corrected momentum has a shorter memory, and P
+//! is never frozen.
 //!
 //! Reference: Cohen et al. 2022, Adaptive Gradient Methods at the Edge of Stability, arXiv 2207.14484.
 

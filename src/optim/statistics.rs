@@ -1,8 +1,6 @@
-//! What one update of Adam was, in sums over each parameter tensor.
+//! What one update was: the change of every tensor and of all parameters as one vector.
 //!
-//! **What.** With a the parameters before the update, u = m̂/(√v̂ + ε), g the gradient that entered the
-//! moments and u′ the update before: a handful of dot products, from which angles, cosines, norms and
-//! moments follow, whether the optimizer filled them in its own pass or [`super::last_update`] from a
+//! **What.** From the [`Sums`] of an update, whether the optimizer filled them in its own pass or they are rebuilt from a
 //! checkpoint.
 //!
 //! **Formulas.** The change is Δ = −η(λa + u). The angle between a and a + Δ is
@@ -15,130 +13,8 @@
 //! **Reference.** Kosson, Messmer and Jaggi 2024, arXiv 2410.23922 (angles); Wortsman et al. 2023, Stable
 //! and Low-Precision Training, arXiv 2304.13013 (RMS_t).
 
-use std::ops::AddAssign;
-use std::sync::Arc;
-
-use super::Hyperparameters;
-use crate::architecture::Parameter;
-
-/// A parameter tensor in the flat vector, as rows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Part {
-    /// nanoGPT's name.
-    pub name: Arc<str>,
-    /// The transformer block it belongs to.
-    pub layer: Option<u32>,
-    /// Position of its first number.
-    pub start: usize,
-    /// Neurons of a matrix, 1 for a vector.
-    pub rows: usize,
-    /// Numbers per row.
-    pub columns: usize,
-    /// Whether it is a matrix, whose rows are neurons.
-    pub matrix: bool,
-    /// Its learning rate over the optimizer's: 1, unless the optimizer's groups differ.
-    pub rate: f64,
-    /// Its weight decay over the optimizer's: 1 where it decays and 0 where not, unless groups say otherwise.
-    pub decay: f64,
-}
-
-impl Part {
-    /// All parameters of a model.
-    pub fn all(parameters: &[Parameter]) -> Vec<Part> {
-        let part = |p: &Parameter| {
-            let matrix = p.is_matrix();
-            let rows = if matrix { p.shape[0] } else { 1 };
-            let columns = p.len() / rows;
-            Part {
-                name: p.name.as_str().into(),
-                layer: p.layer.map(|layer| layer as u32),
-                start: p.offset,
-                rows,
-                columns,
-                matrix,
-                rate: 1.0,
-                decay: if p.decayed { 1.0 } else { 0.0 },
-            }
-        };
-        parameters.iter().map(part).collect()
-    }
-
-    /// How many numbers.
-    pub fn len(&self) -> usize {
-        self.rows * self.columns
-    }
-
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-macro_rules! sums {
-    ($($(#[$about:meta])* $name:ident),+ $(,)?) => {
-        /// Sums over coordinates. Those of the gradient and of the update before are 0 where a checkpoint
-        /// does not tell them.
-        #[derive(Debug, Clone, Copy, Default, PartialEq)]
-        pub struct Sums { $($(#[$about])* pub $name: f64),+ }
-
-        impl Sums {
-            /// All of them, in order.
-            pub fn to_numbers(&self) -> Vec<f64> {
-                vec![$(self.$name),+]
-            }
-
-            /// From [`to_numbers`](Self::to_numbers); `None` where there are fewer.
-            pub fn from_numbers(numbers: &[f64]) -> Option<Self> {
-                let mut numbers = numbers.iter();
-                Some(Sums { $($name: *numbers.next()?),+ })
-            }
-        }
-
-        impl AddAssign for Sums {
-            fn add_assign(&mut self, other: Self) {
-                $(self.$name += other.$name;)+
-            }
-        }
-    };
-}
-sums! {
-    /// How many.
-    n,
-    /// a².
-    aa,
-    /// a u.
-    au,
-    /// u².
-    uu,
-    /// v, after the update.
-    v,
-    /// v².
-    vv,
-    /// Coordinates with √v̂ < 10 ε.
-    floor,
-    /// Coordinates with |u| > 0.9.
-    sign_like,
-    /// g², as clipped.
-    gg,
-    /// u g.
-    ug,
-    /// m g, m before the update.
-    mg,
-    /// m², before the update.
-    mm,
-    /// g²/max(v̂, ε²).
-    ratio,
-    /// a u′.
-    ap,
-    /// u u′.
-    up,
-    /// u′².
-    pp,
-    /// Squares of the angles of neurons.
-    turned,
-    /// Neurons whose angle is defined.
-    neurons,
-}
+use super::sums::{arc, has_angle};
+use super::{Part, Sums};
 
 /// One update, tensor by tensor.
 #[derive(Debug, Clone)]
@@ -151,8 +27,8 @@ pub struct UpdateStatistics {
     pub last_lr: f64,
     /// What clipping left of its gradient.
     pub clip: f64,
-    /// β1, β2, ε, λ.
-    pub hyper: Hyperparameters,
+    /// λ of decay that goes past the gradient; 0 where decay is part of u.
+    pub decay: f64,
     /// Whether the sums of the gradient and the update before are known.
     pub with_gradient: bool,
     /// Distance from 1 to the next number in the parameters' precision.
@@ -193,30 +69,10 @@ impl Motion {
     }
 }
 
-/// Whether a vector of square `before` that changed by one of square `change` is far enough from zero to
-/// have an angle: what it was is rebuilt from a checkpoint to a rounding error of the change, so below
-/// 2^14 of these it is not known to 1e-4.
-#[inline]
-pub(super) fn has_angle(before: f64, change: f64, epsilon: f64) -> bool {
-    before > 0.0 && before > (16384.0 * epsilon).powi(2) * change
-}
-
-/// atan2(√square of the sine's part, the cosine's part); small angles without the library function.
-#[inline]
-pub(super) fn arc(sine_square: f64, cosine: f64) -> f64 {
-    let sine = sine_square.max(0.0).sqrt();
-    let x = sine / cosine;
-    if cosine > 0.0 && x < 1e-2 {
-        let y = x * x;
-        return x * (1.0 - y * (1.0 / 3.0 - y * (0.2 - y / 7.0)));
-    }
-    sine.atan2(cosine)
-}
-
 impl UpdateStatistics {
     /// λ of a tensor.
-    fn decay(&self, part: &Part) -> f64 {
-        self.hyper.weight_decay * part.decay
+    fn decay_of(&self, part: &Part) -> f64 {
+        self.decay * part.decay
     }
 
     /// The sums over all tensors.
@@ -228,12 +84,13 @@ impl UpdateStatistics {
 
     /// The change of one tensor.
     pub fn motion(&self, part: &Part, s: &Sums) -> Motion {
-        let (lr, decay) = (self.lr * part.rate, self.decay(part));
+        let (lr, decay) = (self.lr * part.rate, self.decay_of(part));
+        let (aa, au, uu) = (s.weight_sq, s.weight_direction, s.direction_sq);
         Motion {
-            before: s.aa,
-            change: lr * lr * (decay * decay * s.aa + 2.0 * decay * s.au + s.uu),
-            along: -lr * (decay * s.aa + s.au),
-            wedge: lr * lr * (s.aa * s.uu - s.au * s.au),
+            before: aa,
+            change: lr * lr * (decay * decay * aa + 2.0 * decay * au + uu),
+            along: -lr * (decay * aa + au),
+            wedge: lr * lr * (aa * uu - au * au),
             epsilon: self.epsilon,
         }
     }
@@ -253,19 +110,20 @@ impl UpdateStatistics {
 
     /// (⟨Δ,Δ′⟩, ‖Δ‖², ‖Δ′‖²) with the change before, up to the optimizer's learning rates.
     fn consecutive(&self, part: &Part, s: &Sums) -> (f64, f64, f64) {
-        let decay = self.decay(part);
-        let square = decay * decay * s.aa;
+        let decay = self.decay_of(part);
+        let (au, ap) = (s.weight_direction, s.weight_previous);
+        let square = decay * decay * s.weight_sq;
         let scale = 1.0 / (1.0 - self.last_lr * part.rate * decay);
         let rates = part.rate * part.rate;
         (
-            rates * scale * (square + decay * (s.au + s.ap) + s.up),
-            rates * (square + 2.0 * decay * s.au + s.uu),
-            rates * scale * scale * (square + 2.0 * decay * s.ap + s.pp),
+            rates * scale * (square + decay * (au + ap) + s.direction_previous),
+            rates * (square + 2.0 * decay * au + s.direction_sq),
+            rates * scale * scale * (square + 2.0 * decay * ap + s.previous_sq),
         )
     }
 
     /// Cosine of this change of a tensor and the change before; `None` at the first update and where
-    /// either is zero.
+    /// either is zero or not known.
     pub fn cos_previous(&self, part: &Part, sums: &Sums) -> Option<f64> {
         self.cosine(self.consecutive(part, sums))
     }
@@ -283,19 +141,5 @@ impl UpdateStatistics {
     fn cosine(&self, (dot, now, before): (f64, f64, f64)) -> Option<f64> {
         let known = self.with_gradient && self.step >= 2 && now > 0.0 && before > 0.0;
         known.then(|| (dot / (now.sqrt() * before.sqrt())).clamp(-1.0, 1.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::arc;
-
-    #[test]
-    fn arcs_are_exact_from_tiny_to_flat() {
-        for angle in [1e-12f64, 1e-7, 1e-3, 9.9e-3, 1.01e-2, 0.5, 2.0, 3.1] {
-            let found = arc(angle.sin().powi(2), angle.cos());
-            assert!((found / angle - 1.0).abs() < 1e-14, "{angle}: {found}");
-        }
-        assert_eq!(arc(-1e-30, 1.0), 0.0);
     }
 }

@@ -13,16 +13,18 @@ mod listing;
 mod name;
 mod nanogpt;
 mod native;
+mod optimizer;
 mod pytorch;
 mod tensors;
 
-pub use checkpoint::{Checkpoint, Moments, OptimizerState, PerTensor};
+pub use checkpoint::{Checkpoint, Moments};
 pub use find::{Found, available, checkpoints, find};
 pub use folder::{folder, within};
 pub use listing::{Listed, tensors};
 pub use name::of_run as folder_name;
 pub use native::{MODEL_FILE, OPTIMIZER_FILE, Standing, kept_before, remove_unfinished, standing};
 pub use native::{write as write_native, write_kept as write_native_kept};
+pub use optimizer::{OptimizerState, PerTensor};
 
 use std::io::Read;
 use std::path::Path;

@@ -27,7 +27,7 @@ use crate::base::values::{DType, Values};
 
 /// The file of parameters.
 pub const MODEL_FILE: &str = "model.safetensors";
-/// The file of Adam's moments.
+/// The file of the optimizer's vectors.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
 /// How the name of a folder begins while it is written.
@@ -232,9 +232,11 @@ fn write_marked(folder: &Path, checkpoint: &Checkpoint, kept_before: Option<u64>
     let model = serialise(folder, &[("", &checkpoint.parameters)], &parameters)?;
     write(MODEL_FILE, &model)?;
     let optimizer = checkpoint.optimizer.as_ref();
-    if let Some((m, v)) = optimizer.and_then(|o| o.exp_avg.as_ref().zip(o.exp_avg_sq.as_ref())) {
-        let moments = serialise(folder, &[("exp_avg.", m), ("exp_avg_sq.", v)], &parameters)?;
-        write(OPTIMIZER_FILE, &moments)?;
+    if let Some(vectors) = optimizer.map(|o| &o.vectors).filter(|vectors| !vectors.is_empty()) {
+        let prefixed: Vec<(String, &Values)> =
+            vectors.iter().map(|(name, v)| (format!("{name}."), v)).collect();
+        let lists: Vec<(&str, &Values)> = prefixed.iter().map(|(prefix, v)| (prefix.as_str(), *v)).collect();
+        write(OPTIMIZER_FILE, &serialise(folder, &lists, &parameters)?)?;
     }
     let state = State {
         step: checkpoint.step,
@@ -279,6 +281,7 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::specification::Specification;
     use crate::run::OptimizerState;
 
     fn example() -> Checkpoint {
@@ -296,17 +299,13 @@ mod tests {
             config,
             parameters: ramp(0.5),
             optimizer: Some(OptimizerState {
-                name: "adamw".into(),
+                told: Specification::parse("", "adamw:beta1=0.9,beta2=0.95,eps=1e-8,weight_decay=0.1")
+                    .expect("told"),
                 updates: 12,
                 lr: 1e-3,
                 last_lr: Some(9e-4),
-                beta1: 0.9,
-                beta2: 0.95,
-                eps: 1e-8,
-                weight_decay: 0.1,
                 grad_clip: Some(1.0),
-                exp_avg: Some(ramp(-1.0)),
-                exp_avg_sq: Some(ramp(2.0)),
+                vectors: [("exp_avg".into(), ramp(-1.0)), ("exp_avg_sq".into(), ramp(2.0))].into(),
                 ..OptimizerState::default()
             }),
             next_grad_norm: None,
@@ -328,7 +327,8 @@ mod tests {
         assert_eq!(back.parameters, expected.parameters);
         assert_eq!((back.run.as_str(), back.step, back.loss, back.seed), ("warm", 12, Some(2.5), Some(7)));
         let (o, e) = (back.optimizer.expect("there"), expected.optimizer.expect("there"));
-        assert_eq!((o.exp_avg, o.exp_avg_sq, o.lr, o.last_lr), (e.exp_avg, e.exp_avg_sq, e.lr, e.last_lr));
+        assert_eq!((&o.vectors, o.lr, o.last_lr), (&e.vectors, e.lr, e.last_lr));
+        assert_eq!((o.rule(), o.updates), (e.rule(), 12));
         assert!(back.notes.is_empty());
         // writing again replaces, and leaves no temporary folder
         write_kept(&path, &example(), 14).expect("replaced");

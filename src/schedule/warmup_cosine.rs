@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{Rates, rate};
+use crate::base::key::{Fallback, Key};
 use crate::base::registry::Entry;
-use crate::base::specification::{Fallback, Key, Specification};
+use crate::base::specification::Specification;
 use crate::base::takes::Takes;
 
 /// The line in the registry.

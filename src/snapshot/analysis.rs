@@ -16,6 +16,7 @@ use crate::base::settings::Settings;
 use crate::base::takes::Takes;
 use crate::base::vectors::Vectors;
 use crate::data::Batch;
+use crate::optim::Optimizer;
 use crate::run::Moments;
 use crate::snapshot::{Needs, Snapshot};
 
@@ -119,6 +120,8 @@ pub fn falls_due(every: u64, t: u64) -> bool {
 pub struct Training<'a> {
     /// The architecture.
     pub config: &'a GptConfig,
+    /// How it is updated.
+    pub optimizer: &'a Optimizer,
     /// The batch that is the same at every step: what analyses of checkpoints measure on by default.
     pub probe: &'a Batch,
     /// Precision, device, memory, seed.

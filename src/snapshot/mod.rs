@@ -149,7 +149,7 @@ impl<'a> Snapshot<'a> {
     /// # Errors
     /// Where not even one micro-batch of one sequence fits.
     pub fn plan(&self, demand: Demand) -> Result<Plan> {
-        let moments = self.optimizer().map_or(0, OptimizerState::moments);
+        let moments = self.optimizer().map_or(0, |o| o.vectors.len());
         Plan::new(self.config(), self.measured_on()?, &self.settings, demand.holding(moments))
     }
 }

@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use super::Snapshot;
 use crate::base::error::{Error, Result};
 use crate::base::observer::Observer;
 use crate::base::values::Values;
 use crate::optim::limits::{self, Limits};
-use crate::optim::{self, AdamW, Clip, Hyperparameters, Part, UpdateStatistics, clip_factor};
+use crate::optim::{
+    self, Clip, Hyperparameters, Made, Optimizer, Part, State, Update, UpdateStatistics, Updater, clip_factor,
+};
 use crate::run::OptimizerState;
 
 /// Update N+1, made of the batch's gradient, clipped as the run does.
@@ -18,10 +21,21 @@ pub struct NextUpdate<'a> {
     pub statistics: UpdateStatistics,
     /// Parameters after it, flat.
     pub parameters: Cow<'a, Values>,
-    /// First moment after it, flat.
-    pub exp_avg: Cow<'a, Values>,
-    /// Second moment after it, flat.
-    pub exp_avg_sq: Cow<'a, Values>,
+    /// The optimizer's vectors after it, flat.
+    pub vectors: BTreeMap<&'static str, Cow<'a, Values>>,
+}
+
+impl NextUpdate<'_> {
+    /// The optimizer's state after it.
+    pub fn state(&self) -> State<'_> {
+        self.vectors.iter().map(|(name, values)| (*name, &**values)).collect()
+    }
+
+    /// Its numbers.
+    pub fn update(&self) -> Update {
+        let UpdateStatistics { step, lr, clip, .. } = self.statistics;
+        Update { t: step, lr, clip }
+    }
 }
 
 impl<'a> Snapshot<'a> {
@@ -36,36 +50,71 @@ impl<'a> Snapshot<'a> {
         Snapshot { last_update: last.map_or_else(OnceCell::new, |last| OnceCell::from(Some(last))), ..self }
     }
 
-    /// The optimizer's state and constants.
+    /// The optimizer's state, and how it updates.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the checkpoint has none, or one whose updates are not known here.
+    pub fn rule(&self) -> Result<(&OptimizerState, Optimizer)> {
+        let o = self.optimizer().ok_or_else(|| self.without_optimizer())?;
+        Ok((o, o.rule().map_err(Error::usage)?))
+    }
+
+    /// The state and the constants of an optimizer that keeps Adam's two moments.
     ///
     /// # Errors
     /// [`Error::Usage`] where the checkpoint has none, or no relative of Adam's.
     pub fn adam(&self) -> Result<(&OptimizerState, Hyperparameters)> {
         let Some(o) = self.optimizer() else { return Err(self.without_optimizer()) };
-        if o.exp_avg_sq.is_none() && o.next_update_is_adams().is_err() {
-            return Err(Error::usage(format!("the checkpoint's optimizer is {}, which is not Adam", o.name)));
+        let own = o.next_update().ok().and_then(|rule| rule.moments());
+        if o.vector("exp_avg_sq").is_none() && own.is_none() {
+            let name = o.name();
+            return Err(Error::usage(format!("the checkpoint's optimizer is {name}, which is not Adam")));
         }
-        let hyper =
-            Hyperparameters { beta1: o.beta1, beta2: o.beta2, eps: o.eps, weight_decay: o.weight_decay };
-        Ok((o, hyper))
+        let constants = ["beta1", "beta2", "eps", "weight_decay"].map(|key| o.constant(key));
+        let [beta1, beta2, eps, weight_decay] = constants;
+        if !((0.0..1.0).contains(&beta1) && (0.0..1.0).contains(&beta2) && o.told.get("beta2").is_some()) {
+            return Err(Error::usage(format!(
+                "the checkpoint's {} has impossible constants: {}",
+                o.name(),
+                o.told
+            )));
+        }
+        Ok((o, Hyperparameters { beta1, beta2, eps, weight_decay }))
     }
 
-    /// Adam's limits at update N+1 and what clipping leaves of that update's gradient: from the run's log where it has
+    /// Update N+1, with what it was made of.
+    ///
+    /// # Errors
+    /// Where it is not known.
+    pub fn made(&self) -> Result<Made<'_>> {
+        let next = self.next_update()?;
+        Ok(Made {
+            before: &self.checkpoint().parameters,
+            after: &next.parameters,
+            gradient: self.gradient()?.1,
+            state: next.state(),
+        })
+    }
+
+    /// The optimizer's limits at update N+1 and what clipping leaves of that update's gradient: from the run's log where it has
     /// the update, else from the norm of the batch's gradient before clipping, where there is one. What is not known is
     /// said.
     pub fn limits(&self, batch_norm: Option<f64>, observer: &dyn Observer) -> Option<(Limits, Option<Clip>)> {
         let o = self.optimizer()?;
-        let known = o.last_update_is_adams().and(match o.only_rate() {
-            Some(_) => Ok(()),
+        let known = o.rule().and_then(|rule| match o.only_rate() {
+            Some(_) => Ok(rule),
             None => {
                 Err("learning rates differ between parameters, so that there is no one threshold".to_string())
             }
         });
-        if let Err(reason) = known {
-            self.remark("threshold", reason.as_str());
-            observer.note(&reason);
-            return None;
-        }
+        let rule = match known {
+            Ok(rule) => rule,
+            Err(reason) => {
+                self.remark("threshold", reason.as_str());
+                observer.note(&reason);
+                return None;
+            }
+        };
         let clip = Clip::of(o.grad_clip, self.checkpoint().next_grad_norm, batch_norm);
         if let Some(clip) = clip {
             let origin = limits::origin(clip);
@@ -78,7 +127,7 @@ impl<'a> Snapshot<'a> {
             self.remark("threshold", limits::NO_RATE);
             observer.note(limits::NO_RATE);
         }
-        Some((Limits { beta1: o.beta1, lr: o.lr, t: o.updates + 1 }, clip))
+        Some((rule.limits(o.lr, o.updates + 1), clip))
     }
 
     /// What to answer to whoever needs the optimizer this checkpoint does not have.
@@ -107,7 +156,7 @@ impl<'a> Snapshot<'a> {
             let over = |own: f64, all: f64| if all == 0.0 { 0.0 } else { own / all };
             for (part, (rate, decay)) in parts.iter_mut().zip(own.rates.iter().zip(&own.decays)) {
                 part.rate = if *rate == o.lr { 1.0 } else { over(*rate, o.lr) };
-                part.decay = over(*decay, o.weight_decay);
+                part.decay = over(*decay, o.constant("weight_decay"));
             }
         }
         parts
@@ -126,24 +175,17 @@ impl<'a> Snapshot<'a> {
     }
 
     fn rebuild_last_update(&self) -> Result<Option<UpdateStatistics>> {
-        let (o, mut hyper) = self.adam()?;
-        let (Some(m), Some(v), true) = (&o.exp_avg, &o.exp_avg_sq, o.updates > 0) else { return Ok(None) };
-        if o.coupled {
-            // decay went through the moments, so that the change is u alone
-            hyper.weight_decay = 0.0;
+        let o = self.optimizer().ok_or_else(|| self.without_optimizer())?;
+        if o.updates == 0 || o.vectors.is_empty() {
+            return Ok(None);
         }
-        let (parts, lr) = (self.parts(), o.last_rate().0);
-        let of = |v: &Values| {
-            optim::last_update(&self.checkpoint().parameters, m, v, hyper, o.updates, lr, &parts)
+        // of an optimizer that is not known here, the sums of Adam's second moment hold, if it keeps one
+        let rule = match o.rule() {
+            Ok(rule) => rule,
+            Err(_) => optim::with_moments_of(self.adam()?.1)?,
         };
-        let mut update = of(o.max_exp_avg_sq.as_ref().unwrap_or(v));
-        if o.max_exp_avg_sq.is_some() {
-            // AMSGrad divides by the largest v, but v itself is what it is
-            for ((_, sums), (_, raw)) in update.parts.iter_mut().zip(of(v).parts) {
-                (sums.v, sums.vv) = (raw.v, raw.vv);
-            }
-        }
-        Ok(Some(update))
+        let (parts, lr) = (self.parts(), o.last_rate().0);
+        Ok(optim::last_update(&rule, &parts, &self.checkpoint().parameters, &o.state(), o.updates, lr))
     }
 
     /// Whether update N+1 follows from what is here.
@@ -152,7 +194,7 @@ impl<'a> Snapshot<'a> {
     /// Why not, a sentence.
     pub fn next_update_is_known(&self) -> std::result::Result<(), String> {
         let o = self.optimizer().ok_or("the checkpoint has no optimizer")?;
-        o.next_update_is_adams()?;
+        o.next_update()?;
         self.batch().map(drop).ok_or_else(|| "there is no batch for the next update".into())
     }
 
@@ -164,7 +206,7 @@ impl<'a> Snapshot<'a> {
         if let Some(next) = self.next_update.get() {
             return Ok(next);
         }
-        let (o, hyper) = self.adam()?;
+        let (o, rule) = self.rule()?;
         self.next_update_is_known().map_err(Error::usage)?;
         let (loss, gradient) = self.gradient()?;
         let (grad_norm, factor) = clip_factor(gradient, o.grad_clip.unwrap_or(0.0));
@@ -174,27 +216,20 @@ impl<'a> Snapshot<'a> {
                 hint: Some("compute with --dtype f64 to see whether activations overflow f32".into()),
             });
         }
-        let parts = self.parts();
-        let decayed = parts.iter().filter(|p| p.matrix).map(|p| p.start..p.start + p.len()).collect();
-        let mut adam = AdamW::new(hyper, gradient.len(), gradient.dtype(), decayed);
-        if let (Some(m), Some(v)) = (&o.exp_avg, &o.exp_avg_sq) {
-            adam = adam.restore(m.clone(), v.clone(), o.updates);
-        } else if o.updates > 0 {
-            return Err(Error::usage_hint(
-                "the checkpoint has no moments (exp_avg, exp_avg_sq), so Adam's next update is not known",
-                "use a checkpoint saved with its optimizer",
-            ));
+        let mut updater = Updater::new(rule, self.parts(), gradient.dtype());
+        if o.updates > 0 {
+            updater = updater.restore(&o.state(), o.updates).map_err(|missing| {
+                Error::usage_hint(
+                    format!("the checkpoint has no {missing}, so the optimizer's next update is not known"),
+                    "use a checkpoint saved with its optimizer",
+                )
+            })?;
         }
         let mut parameters = self.checkpoint().parameters.clone();
         let last_lr = o.last_rate().0;
-        let statistics = adam.update_tracked(&mut parameters, gradient, factor, o.lr, last_lr, &parts);
-        let (exp_avg, exp_avg_sq) = adam.into_moments();
-        let next = NextUpdate {
-            statistics,
-            parameters: Cow::Owned(parameters),
-            exp_avg: Cow::Owned(exp_avg),
-            exp_avg_sq: Cow::Owned(exp_avg_sq),
-        };
+        let statistics = updater.update_tracked(&mut parameters, gradient, factor, o.lr, last_lr);
+        let vectors = updater.into_state().into_iter().map(|(name, values)| (name, Cow::Owned(values)));
+        let next = NextUpdate { statistics, parameters: Cow::Owned(parameters), vectors: vectors.collect() };
         Ok(self.next_update.get_or_init(|| next))
     }
 }

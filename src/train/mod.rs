@@ -19,6 +19,6 @@ pub use folder::RunFolder;
 pub use init::initial_parameters;
 pub use listener::{Cadence, Listener, Position, Tracked};
 pub use log::{StepLine, StepLog};
-pub use ring::Ring;
+pub use ring::{Held, Ring};
 pub use saves::Saves;
 pub use trainer::{Ended, Trainer, check};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config::TrainConfig;
 use crate::base::error::{Error, Result};
 use crate::base::values::Values;
-use crate::optim::AdamW;
+use crate::optim::Updater;
 use crate::run;
 
 /// The last checkpoint of the run itself: a state kept because of what came after it is no place to go on from, since
@@ -16,14 +16,20 @@ pub fn resumable(folder: &Path) -> Result<Option<(u64, PathBuf)>> {
 }
 
 /// Parameters and optimizer from a checkpoint of this run.
-pub fn restore(path: &Path, config: &TrainConfig, fresh: AdamW) -> Result<(Values, AdamW, Option<f64>)> {
+pub fn restore(path: &Path, config: &TrainConfig, fresh: Updater) -> Result<(Values, Updater, Option<f64>)> {
     let checkpoint = run::open(path, config.dtype)?;
     if checkpoint.config != config.model {
         return Err(Error::file(path, "holds another model than run.toml describes"));
     }
-    let moments = checkpoint.optimizer.and_then(|o| o.exp_avg.zip(o.exp_avg_sq));
-    let Some((m, v)) = moments else {
+    let Some(optimizer) = checkpoint.optimizer else {
         return Err(Error::file(path, "has no optimizer state, so training cannot go on from it"));
     };
-    Ok((checkpoint.parameters, fresh.restore(m, v, checkpoint.step), checkpoint.loss))
+    let (own, wanted) = (optimizer.name(), config.optimizer.entry().name);
+    if own != wanted {
+        return Err(Error::file(path, format!("was trained with {own}, and run.toml says {wanted}")));
+    }
+    let updater = fresh.restore(&optimizer.state(), checkpoint.step).map_err(|missing| {
+        Error::file(path, format!("has no optimizer state ({missing}), so training cannot go on from it"))
+    })?;
+    Ok((checkpoint.parameters, updater, checkpoint.loss))
 }

@@ -6,7 +6,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::base::values::Values;
+use crate::optim::State;
 use crate::run::Checkpoint;
 
 /// The last few states.
@@ -16,8 +19,14 @@ pub struct Ring {
     size: usize,
 }
 
-/// The flat vectors of a state, where training holds them: parameters, first and second moment.
-pub type Held<'a> = [&'a Values; 3];
+/// The flat vectors of a state, where training holds them.
+#[derive(Debug, Clone)]
+pub struct Held<'a> {
+    /// The parameters.
+    pub parameters: &'a Values,
+    /// The optimizer's.
+    pub state: State<'a>,
+}
 
 impl Ring {
     /// A ring of `size` states.
@@ -48,23 +57,28 @@ impl Ring {
 
 /// A state with copies of the vectors of `held`, in the memory of an `old` one where there is one.
 pub fn filled(mut about: Checkpoint, held: Held, old: Option<Checkpoint>) -> Checkpoint {
-    let old = old.and_then(|old| {
-        let moments = old.optimizer.and_then(|o| o.exp_avg.zip(o.exp_avg_sq));
-        moments.map(|(exp_avg, exp_avg_sq)| [old.parameters, exp_avg, exp_avg_sq])
-    });
-    let [parameters, exp_avg, exp_avg_sq] = match old {
-        None => held.map(Values::clone),
-        Some([mut p, mut m, mut v]) => {
-            rayon::join(
-                || p.copy_from(held[0]),
-                || rayon::join(|| m.copy_from(held[1]), || v.copy_from(held[2])),
-            );
-            [p, m, v]
+    let mut old = old.map(|old| (old.parameters, old.optimizer.map(|o| o.vectors).unwrap_or_default()));
+    let mut pairs: Vec<(&str, &Values, Option<Values>)> = vec![("", held.parameters, None)];
+    pairs.extend(held.state.iter().map(|(name, values)| (*name, *values, None)));
+    if let Some((parameters, vectors)) = old.take() {
+        let mut vectors = vectors;
+        for (name, _, memory) in pairs.iter_mut().skip(1) {
+            *memory = vectors.remove(*name);
         }
-    };
-    about.parameters = parameters;
+        pairs[0].2 = Some(parameters);
+    }
+    let copied = pairs.into_par_iter().map(|(name, values, memory)| match memory {
+        Some(mut memory) if memory.len() == values.len() => {
+            memory.copy_from(values);
+            (name, memory)
+        }
+        _ => (name, values.clone()),
+    });
+    let mut copied: Vec<(&str, Values)> = copied.collect();
+    let vectors = copied.split_off(1).into_iter().map(|(name, values)| (name.to_string(), values)).collect();
+    about.parameters = copied.remove(0).1;
     if let Some(optimizer) = &mut about.optimizer {
-        (optimizer.exp_avg, optimizer.exp_avg_sq) = (Some(exp_avg), Some(exp_avg_sq));
+        optimizer.vectors = vectors;
     }
     about
 }
@@ -100,23 +114,24 @@ mod tests {
         for step in 0..10 {
             let values = |scale: f64| Values::F64(vec![scale * step as f64; 4]);
             let (p, m, v) = (values(1.0), values(10.0), values(100.0));
-            let state = ring.push(about(step), [&p, &m, &v]);
+            let held = Held { parameters: &p, state: [("exp_avg", &m), ("exp_avg_sq", &v)].into() };
+            let state = ring.push(about(step), held);
             assert_eq!(state.step, step);
         }
-        let moment = |v: &Option<Values>| v.as_ref().expect("filled").get(0);
+        let moment = |o: &OptimizerState, name: &str| o.vector(name).expect("filled").get(0);
         let numbers: Vec<_> = ring
             .states()
             .map(|s| {
                 let o = s.optimizer.as_ref().expect("there");
-                (s.step, s.loss, s.parameters.get(3), moment(&o.exp_avg), moment(&o.exp_avg_sq))
+                (s.step, s.loss, s.parameters.get(3), moment(o, "exp_avg"), moment(o, "exp_avg_sq"))
             })
             .collect();
         assert_eq!(numbers, [7.0, 8.0, 9.0].map(|t| (t as u64, Some(t), t, 10.0 * t, 100.0 * t)));
         // what is looked at is not written over
         let mut one = Ring::new(1);
         let (a, b) = (Values::F64(vec![1.0]), Values::F64(vec![2.0]));
-        let first = one.push(about(0), [&a, &a, &a]);
-        let second = one.push(about(1), [&b, &b, &b]);
+        let first = one.push(about(0), Held { parameters: &a, state: [("exp_avg", &a)].into() });
+        let second = one.push(about(1), Held { parameters: &b, state: [("exp_avg", &b)].into() });
         assert_eq!((first.parameters.get(0), second.parameters.get(0)), (1.0, 2.0));
     }
 }

@@ -12,8 +12,7 @@ use super::jumps::Jumps;
 use super::listener::{Listener, Position};
 use super::log::{StepLine, StepLog};
 use super::resumption::{restore, resumable};
-use super::ring::{self, Ring};
-use crate::architecture::Parameter;
+use super::ring::{self, Held, Ring};
 use crate::base::device::Device;
 use crate::base::error::{Error, Result};
 use crate::base::files;
@@ -22,7 +21,7 @@ use crate::base::settings::Settings;
 use crate::base::values::Values;
 use crate::data::{Batch, Corpus};
 use crate::model::{Gpt, Look, Seen};
-use crate::optim::{AdamW, Part, clip_factor};
+use crate::optim::{Part, Updater, clip_factor};
 use crate::run::{self, Checkpoint, OptimizerState};
 use crate::snapshot::{Needs, NextUpdate, Snapshot, sample_tokens};
 use crate::stats;
@@ -44,10 +43,9 @@ pub struct Trainer {
     corpus: Corpus,
     gpt: Gpt,
     parameters: Values,
-    optimizer: AdamW,
+    updater: Updater,
     log: StepLog,
     last_loss: Option<f64>,
-    parts: Vec<Part>,
     name: Arc<str>,
     /// Steps the settings save, ascending.
     saves: Vec<u64>,
@@ -82,28 +80,26 @@ impl Trainer {
     ) -> Result<Self> {
         check(&config, &corpus)?;
         let parameters = config.model.parameters();
-        let n = config.model.num_parameters();
-        let decayed = parameters.iter().filter(|p| p.decayed).map(Parameter::range).collect();
-        let fresh = AdamW::new(config.optimizer, n, config.dtype, decayed);
+        let fresh = Updater::new(config.optimizer.clone(), Part::all(&parameters), config.dtype);
         let path = folder.path();
         run::remove_unfinished(&path.join("checkpoints"))?;
         files::remove_left(path)?;
         let last = resumable(path)?;
         let saved = last.as_ref().map(|(step, _)| *step);
-        let (values, optimizer, last_loss) = match last {
+        let (values, updater, last_loss) = match last {
             None => (initial_parameters(&config.model, config.seed, config.dtype), fresh, None),
             Some((_, path)) => restore(&path, &config, fresh)?,
         };
-        if optimizer.step() > config.steps {
+        if updater.step() > config.steps {
             return Err(Error::file(
                 path,
-                format!("is at step {} already, beyond the {} of run.toml", optimizer.step(), config.steps),
+                format!("is at step {} already, beyond the {} of run.toml", updater.step(), config.steps),
             ));
         }
         let gpt = Gpt::new(&config.model, &values, &device.burn())?;
-        let log = StepLog::open(&path.join("steps.jsonl"), optimizer.step())?;
+        let log = StepLog::open(&path.join("steps.jsonl"), updater.step())?;
         let mut jumps = Jumps::default();
-        for line in StepLog::read(&path.join("steps.jsonl"))?.iter().take(optimizer.step() as usize) {
+        for line in StepLog::read(&path.join("steps.jsonl"))?.iter().take(updater.step() as usize) {
             jumps.hear(line.loss);
         }
         let fitting = memory / 4 / state_bytes(&config);
@@ -124,10 +120,9 @@ impl Trainer {
             corpus,
             gpt,
             parameters: values,
-            optimizer,
+            updater,
             log,
             last_loss,
-            parts: Part::all(&parameters),
             saved,
             jumps,
             ring,
@@ -136,7 +131,7 @@ impl Trainer {
 
     /// Updates applied.
     pub fn step(&self) -> u64 {
-        self.optimizer.step()
+        self.updater.step()
     }
 
     /// How many states are kept in memory for a jump of the loss, and the bytes they take.
@@ -223,7 +218,7 @@ impl Trainer {
             ));
         }
         let about = Checkpoint { next_grad_norm: Some(grad_norm), ..self.about() };
-        let held = [&self.parameters, self.optimizer.exp_avg(), self.optimizer.exp_avg_sq()];
+        let held = Held { parameters: &self.parameters, state: self.updater.state() };
         let state = (needs.is_some() || self.ring.size() > 0).then(|| self.ring.push(about, held));
         let (lr, last_lr) = (self.config.schedule.lr(step), self.config.schedule.lr(step - 1));
         let line = StepLine {
@@ -242,14 +237,12 @@ impl Trainer {
         };
         if needs.is_some() || listener.needs(step).is_some() {
             let parameters = &mut self.parameters;
-            let statistics =
-                self.optimizer.update_tracked(parameters, &gradient, factor, lr, last_lr, &self.parts);
+            let statistics = self.updater.update_tracked(parameters, &gradient, factor, lr, last_lr);
             if let (Some(_), Some(state)) = (needs, state) {
                 let next = NextUpdate {
                     statistics: statistics.clone(),
                     parameters: Cow::Borrowed(&self.parameters),
-                    exp_avg: Cow::Borrowed(self.optimizer.exp_avg()),
-                    exp_avg_sq: Cow::Borrowed(self.optimizer.exp_avg_sq()),
+                    vectors: self.updater.vectors().map(|(name, v)| (name, Cow::Borrowed(v))).collect(),
                 };
                 let snapshot = Snapshot::new(state, batch, self.settings.clone());
                 let snapshot = snapshot.with_model(self.gpt.clone()).with_pass(loss, gradient, seen);
@@ -257,7 +250,7 @@ impl Trainer {
             }
             listener.updated(statistics);
         } else {
-            self.optimizer.update(&mut self.parameters, &gradient, factor, lr);
+            self.updater.update(&mut self.parameters, &gradient, factor, lr);
         }
         self.gpt.set_parameters(&self.parameters);
         self.last_loss = Some(loss);
@@ -356,13 +349,13 @@ impl Trainer {
 
     /// The state as it is.
     fn checkpoint(&self) -> Checkpoint {
-        let held = [&self.parameters, self.optimizer.exp_avg(), self.optimizer.exp_avg_sq()];
+        let held = Held { parameters: &self.parameters, state: self.updater.state() };
         ring::filled(self.about(), held, None)
     }
 
     /// What is known of the state beside its vectors.
     fn about(&self) -> Checkpoint {
-        let (step, o) = (self.step(), self.config.optimizer);
+        let step = self.step();
         let lr = |t: u64| self.config.schedule.lr(t);
         Checkpoint {
             run: self.name.to_string(),
@@ -370,14 +363,10 @@ impl Trainer {
             step,
             config: self.config.model.clone(),
             optimizer: Some(OptimizerState {
-                name: "adamw".into(),
+                told: self.config.optimizer.specification().clone(),
                 updates: step,
                 lr: lr(step + 1),
                 last_lr: (step > 0).then(|| lr(step)),
-                beta1: o.beta1,
-                beta2: o.beta2,
-                eps: o.eps,
-                weight_decay: o.weight_decay,
                 grad_clip: Some(self.config.grad_clip),
                 ..OptimizerState::default()
             }),
@@ -393,7 +382,8 @@ impl Trainer {
     }
 }
 
-/// Bytes of a state: the parameters and Adam's two moments.
+/// Bytes of a state: the parameters and the optimizer's vectors.
 fn state_bytes(config: &TrainConfig) -> u64 {
-    3 * (config.model.num_parameters() * config.dtype.size()) as u64
+    let vectors = 1 + config.optimizer.vectors().len();
+    (vectors * config.model.num_parameters() * config.dtype.size()) as u64
 }

@@ -16,6 +16,7 @@ use warmlab::base::settings::Settings;
 use warmlab::base::values::DType;
 use warmlab::data::{self, Batch, Corpus, Recipe, Split, sampling};
 use warmlab::measure::{Measurement, Tracker};
+use warmlab::optim::Optimizer;
 use warmlab::snapshot::Snapshot;
 use warmlab::snapshot::analysis::{Options, Training};
 use warmlab::train::{Cadence, Position, StepLog, TrainConfig};
@@ -381,8 +382,11 @@ fn follow(folder: &Path, name: &str) -> Result<()> {
         seed: 0,
     };
     let options = Options::defaults(analysis.options());
-    let session =
-        analysis.begin(&options, Some(&Training { config: &config, probe: &probe, settings: &settings }))?;
+    let optimizer = Optimizer::parse("adamw", None).unwrap();
+    let session = analysis.begin(
+        &options,
+        Some(&Training { config: &config, optimizer: &optimizer, probe: &probe, settings: &settings }),
+    )?;
     let cadence = Cadence { early: 0, every: 1, at: vec![] };
     let measurement = Measurement { analysis, session, cadence, meta: BTreeMap::new() };
     let position = Position { step: 3, since: 1 };

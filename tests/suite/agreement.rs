@@ -203,17 +203,17 @@ fn what_training_says_of_updates_follows_from_its_files() {
             compare(&angular, "update/angle", &p.name, step, 2.0 * (norm(&across) / 2.0).asin());
         }
         let optimizer = after.optimizer.unwrap();
-        let (m, v) = (optimizer.exp_avg.unwrap().to_f64(), optimizer.exp_avg_sq.unwrap().to_f64());
+        let (m, v) = (optimizer.vectors["exp_avg"].to_f64(), optimizer.vectors["exp_avg_sq"].to_f64());
         let correct = |beta: f64| 1.0 - beta.powi(step as i32);
-        let root = |v: f64| (v / correct(optimizer.beta2)).sqrt() + optimizer.eps;
+        let root = |v: f64| (v / correct(optimizer.constant("beta2"))).sqrt() + optimizer.constant("eps");
         let update: Vec<f64> =
-            m.iter().zip(&v).map(|(m, v)| m / correct(optimizer.beta1) / root(*v)).collect();
+            m.iter().zip(&v).map(|(m, v)| m / correct(optimizer.constant("beta1")) / root(*v)).collect();
         let count =
             |f: &dyn Fn(usize) -> bool| (0..v.len()).filter(|&i| f(i)).count() as f64 / v.len() as f64;
         let mean = v.iter().sum::<f64>() / v.len() as f64;
         let spread = (v.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / v.len() as f64).sqrt();
         compare(&adam, "adam/v_mean", "all", step, mean);
-        compare(&adam, "adam/v_hat_mean", "all", step, mean / correct(optimizer.beta2));
+        compare(&adam, "adam/v_hat_mean", "all", step, mean / correct(optimizer.constant("beta2")));
         compare(&adam, "adam/v_std_over_mean", "all", step, spread / mean);
         compare(&adam, "adam/update_rms", "all", step, norm(&update) / (v.len() as f64).sqrt());
         compare(&adam, "adam/sign_like_fraction", "all", step, count(&|i| update[i].abs() > 0.9));

@@ -124,9 +124,10 @@ fn moments_and_weights_at_the_ends_of_their_range_make_no_panic() {
         let mut checkpoint = good.clone();
         let optimizer = checkpoint.optimizer.as_mut().unwrap();
         let n = checkpoint.parameters.len();
-        optimizer.exp_avg_sq = Some(Values::F64(vec![number; n]));
+        optimizer.vectors.insert("exp_avg_sq".into(), Values::F64(vec![number; n]));
         measure_all(checkpoint.clone(), &batch, &format!("v = {number}"));
-        checkpoint.optimizer.as_mut().unwrap().exp_avg = Some(Values::F64(vec![number; n]));
+        let vectors = &mut checkpoint.optimizer.as_mut().unwrap().vectors;
+        vectors.insert("exp_avg".into(), Values::F64(vec![number; n]));
         measure_all(checkpoint, &batch, &format!("m = v = {number}"));
         let mut checkpoint = good.clone();
         checkpoint.parameters = Values::F64(vec![number; n]);

@@ -130,17 +130,20 @@ fn sharpness_is_what_the_dense_matrix_says() {
         assert!((row(&rows, "sharpness/gradient").value.unwrap() / quotient - 1.0).abs() < 1e-9);
         let o = snapshot.optimizer().unwrap();
         let t = (snapshot.step() + 1) as f64;
-        let (m, v) = (o.exp_avg.as_ref().unwrap(), o.exp_avg_sq.as_ref().unwrap());
+        let (m, v) = (o.vector("exp_avg").unwrap(), o.vector("exp_avg_sq").unwrap());
         let p = |i: usize| {
-            let v = o.beta2 * v.get(i) + (1.0 - o.beta2) * g[i] * g[i];
-            (v / (1.0 - o.beta2.powf(t))).sqrt() + o.eps
+            let v = o.constant("beta2") * v.get(i) + (1.0 - o.constant("beta2")) * g[i] * g[i];
+            (v / (1.0 - o.constant("beta2").powf(t))).sqrt() + o.constant("eps")
         };
         let turned: f64 = (0..g.len()).map(|i| g[i] / p(i) * hg[i]).sum();
-        let memory = (1.0 - o.beta1) / ((1.0 + o.beta1) * (1.0 - o.beta1.powf(t)));
+        let memory =
+            (1.0 - o.constant("beta1")) / ((1.0 + o.constant("beta1")) * (1.0 - o.constant("beta1").powf(t)));
         let truth = memory * turned / g.dot(&g);
         assert!((row(&rows, "sharpness/gradient_adam").value.unwrap() / truth - 1.0).abs() < 1e-9);
-        let correction = 1.0 - o.beta1.powf(t);
-        let d = (0..g.len()).map(|i| (o.beta1 * m.get(i) + (1.0 - o.beta1) * g[i]) / correction / p(i));
+        let correction = 1.0 - o.constant("beta1").powf(t);
+        let d = (0..g.len()).map(|i| {
+            (o.constant("beta1") * m.get(i) + (1.0 - o.constant("beta1")) * g[i]) / correction / p(i)
+        });
         let d: ndarray::Array1<f64> = d.collect();
         let directional = d.dot(&operator.matrix.dot(&d)) / d.dot(&g);
         assert!((row(&rows, "sharpness/directional").value.unwrap() / directional - 1.0).abs() < 1e-9);

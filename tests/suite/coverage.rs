@@ -130,9 +130,10 @@ fn matrix(snapshot: &Snapshot, operator: &str) -> Array2<f64> {
         return a;
     }
     let o = snapshot.optimizer().unwrap();
-    let v = o.exp_avg_sq.as_ref().unwrap().to_f64();
-    let correction = 1.0 - o.beta2.powf(o.updates as f64);
-    let root: Array1<f64> = v.iter().map(|v| ((v / correction).sqrt() + o.eps).powf(-0.5)).collect();
+    let v = o.vector("exp_avg_sq").unwrap().to_f64();
+    let correction = 1.0 - o.constant("beta2").powf(o.updates as f64);
+    let root: Array1<f64> =
+        v.iter().map(|v| ((v / correction).sqrt() + o.constant("eps")).powf(-0.5)).collect();
     let a = &a * &root;
     (&a.t() * &root).t().to_owned()
 }

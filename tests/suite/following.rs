@@ -148,8 +148,11 @@ fn what_is_followed_is_the_curvature_of_the_loss() {
     }
     let matrix = (&matrix + &matrix.t()) / 2.0;
     let optimizer = checkpoint.optimizer.unwrap();
-    let root = |v: f64| 1.0 / ((v / (1.0 - optimizer.beta2.powi(step as i32))).sqrt() + optimizer.eps).sqrt();
-    let v = optimizer.exp_avg_sq.unwrap();
+    let root = |v: f64| {
+        1.0 / ((v / (1.0 - optimizer.constant("beta2").powi(step as i32))).sqrt() + optimizer.constant("eps"))
+            .sqrt()
+    };
+    let v = optimizer.vectors["exp_avg_sq"].clone();
     let p: ndarray::Array1<f64> = (0..n).map(|i| root(v.get(i))).collect();
     let turned = &(&matrix * &p) * &p.clone().insert_axis(Axis(1));
     for (name, matrix) in [("hessian", matrix), ("preconditioned", turned)] {

@@ -28,6 +28,7 @@ mod moments;
 mod nanogpt_run;
 mod native_folders;
 mod next_update;
+mod optimizers;
 mod passes;
 mod refusals;
 mod reports;

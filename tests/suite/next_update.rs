@@ -93,7 +93,7 @@ fn the_masked_matrix_is_pytorchs_without_those_coordinates() {
     for folder in fixtures() {
         let truth = Reference::of(&folder).list("masked_eigenvalues");
         let mut checkpoint = checkpoint(&folder, 0.0, DType::F64);
-        let v = checkpoint.optimizer.as_mut().unwrap().exp_avg_sq.as_mut().unwrap();
+        let v = checkpoint.optimizer.as_mut().unwrap().vectors.get_mut("exp_avg_sq").unwrap();
         let n = v.len();
         let floor = |i: usize, x: f64| if i % 7 == 3 { 1e-18 } else { x };
         *v = Values::F64((0..n).map(|i| floor(i, v.get(i))).collect());

@@ -334,7 +334,7 @@ fn as_many_micro_batches_as_sequences_say_what_the_sequences_say() {
         assert!((one(&rows, "snr/phi_microbatch", "all") / phi - 1.0).abs() < 1e-9);
         // momentum after several updates; its ratio and its cosine are those of the stored state
         let cosine = one(&rows, "snr/gradient_momentum_cos", "all");
-        let m = run::open(&path, DType::F64).unwrap().optimizer.unwrap().exp_avg.unwrap().to_f64();
+        let m = run::open(&path, DType::F64).unwrap().optimizer.unwrap().vectors["exp_avg"].to_f64();
         let g = tensor(&path, "grad");
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         assert!((cosine - dot(&g, &m) / (dot(&g, &g) * dot(&m, &m)).sqrt()).abs() < 1e-9);

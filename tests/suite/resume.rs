@@ -22,7 +22,7 @@ fn content(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-fn same(a: &Path, b: &Path) {
+pub fn same(a: &Path, b: &Path) {
     let strip = |root: &Path, files: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
         files.into_iter().map(|(p, c)| (p.replace(&root.display().to_string(), ""), c)).collect()
     };

@@ -12,8 +12,9 @@ use super::recognise::{Rule, rule};
 use crate::architecture::{GptConfig, Parameter};
 use crate::base::error::{Error, Result};
 use crate::base::pickle::Id;
+use crate::base::specification::Specification;
 use crate::base::values::DType;
-use crate::run::checkpoint::{OptimizerState, PerTensor};
+use crate::run::optimizer::{OptimizerState, PerTensor};
 use crate::run::pytorch::{Named, TorchFile};
 use crate::run::tensors::{read_flat, vanished};
 
@@ -61,13 +62,9 @@ pub fn read(
     // groups with rates of their own are some multiple of one schedule
     let lr = groups.iter().map(|g| g.lr).fold(0.0, f64::max);
     let mut optimizer = OptimizerState {
-        name,
+        told: told(&name, &groups[0], groups[0].weight_decay, is_adams),
         coupled,
         lr,
-        beta1: groups[0].betas.0,
-        beta2: groups[0].betas.1,
-        eps: groups[0].eps,
-        weight_decay: groups[0].weight_decay,
         grad_clip: grad_clip(file),
         ..OptimizerState::default()
     };
@@ -100,7 +97,8 @@ pub fn read(
         rates: parameters.iter().map(|p| groups[of(p).group].lr).collect(),
         decays: parameters.iter().map(|p| groups[of(p).group].weight_decay).collect(),
     };
-    optimizer.weight_decay = per_tensor.decays.iter().copied().fold(0.0, f64::max);
+    let decay = per_tensor.decays.iter().copied().fold(0.0, f64::max);
+    optimizer.told = told(&name, &groups[0], decay, is_adams);
     optimizer.per_tensor = Some(per_tensor);
     if states.is_empty() {
         return match iter_num {
@@ -112,9 +110,8 @@ pub fn read(
     note_skipped(optimizer.updates, iter_num, notes);
 
     let mut named = Named::new(file);
-    let most = optimizer.name == "amsgrad";
-    let kinds = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"];
-    let kinds = &kinds[..if most { 3 } else { 2 }];
+    // of an optimizer that is not known here, Adam's moments are of use
+    let kinds = optimizer.rule().map_or(&["exp_avg", "exp_avg_sq"][..], |rule| rule.vectors());
     for (kind, p) in kinds.iter().flat_map(|kind| parameters.iter().map(move |p| (kind, p))) {
         let tensor = of(p).state.and_then(|state| file.tensor(pickle.get(state, kind)?));
         if let Some(tensor) = tensor {
@@ -122,13 +119,23 @@ pub fn read(
         }
     }
     let flat = |kind: &str| read_flat(&named, path, &parameters, dtype, |p| format!("{kind}.{}", p.name));
-    let (m, v) = (flat("exp_avg")?, flat("exp_avg_sq")?);
-    optimizer.doubt = vanished(&named, &parameters, &m, &v);
-    if most {
-        optimizer.max_exp_avg_sq = Some(flat("max_exp_avg_sq")?);
+    for kind in kinds {
+        optimizer.vectors.insert((*kind).into(), flat(kind)?);
     }
-    (optimizer.exp_avg, optimizer.exp_avg_sq) = (Some(m), Some(v));
+    if let (Some(m), Some(v)) = (optimizer.vector("exp_avg"), optimizer.vector("exp_avg_sq")) {
+        optimizer.doubt = vanished(&named, &parameters, m, v);
+    }
     Ok(optimizer)
+}
+
+/// The constants of a group, by the keys they have here.
+fn told(name: &str, group: &Group, weight_decay: f64, is_adams: bool) -> Specification {
+    let with = |told: Specification, key: &str, number: f64| told.with(key, format!("{number:?}"));
+    let told = with(Specification::named(name), "weight_decay", weight_decay);
+    if !is_adams {
+        return with(told, "momentum", group.betas.0);
+    }
+    with(with(with(told, "beta1", group.betas.0), "beta2", group.betas.1), "eps", group.eps)
 }
 
 fn note_skipped(updates: u64, iter_num: u64, notes: &mut Vec<String>) {

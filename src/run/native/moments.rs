@@ -6,7 +6,7 @@ use super::state;
 use crate::architecture::Parameter;
 use crate::base::error::Error;
 use crate::base::values::DType;
-use crate::run::checkpoint::OptimizerState;
+use crate::run::optimizer::OptimizerState;
 use crate::run::tensors::{Safe, TensorFile, read_flat, vanished};
 
 /// The optimizer that state.json describes, with the moments of optimizer.safetensors.
@@ -40,11 +40,13 @@ pub fn read_optimizer(
         };
         read_flat(&file, path, parameters, dtype, stored).map_err(unusable)
     };
-    let (m, v) = (flat("exp_avg")?, flat("exp_avg_sq")?);
-    optimizer.doubt = vanished(&file, parameters, &m, &v);
-    if optimizer.name == "amsgrad" {
-        optimizer.max_exp_avg_sq = Some(flat("max_exp_avg_sq")?);
+    // of an optimizer that is not known here, Adam's moments are of use
+    let names = optimizer.rule().map_or(&["exp_avg", "exp_avg_sq"][..], |rule| rule.vectors());
+    for name in names {
+        optimizer.vectors.insert((*name).into(), flat(name)?);
     }
-    (optimizer.exp_avg, optimizer.exp_avg_sq) = (Some(m), Some(v));
+    if let (Some(m), Some(v)) = (optimizer.vector("exp_avg"), optimizer.vector("exp_avg_sq")) {
+        optimizer.doubt = vanished(&file, parameters, m, v);
+    }
     Ok(optimizer)
 }

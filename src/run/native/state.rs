@@ -1,11 +1,14 @@
 //! state.json: the step, and what the optimizer was told.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
-use crate::run::checkpoint::OptimizerState;
+use crate::base::specification::Specification;
+use crate::optim;
+use crate::run::optimizer::OptimizerState;
 
 /// state.json. The optimizer is understood apart, so that one that is not keeps nobody from the weights.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,9 +32,11 @@ pub struct DataPosition {
     pub step: u64,
 }
 
+/// The optimizer's name and constants stand beside what is of the moment.
 #[derive(Debug, Serialize, Deserialize)]
 struct OptimizerHeader {
-    name: String,
+    #[serde(flatten)]
+    told: BTreeMap<String, serde_json::Value>,
     /// Where it differs from the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     updates: Option<u64>,
@@ -39,20 +44,10 @@ struct OptimizerHeader {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_lr: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    beta1: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    beta2: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    eps: Option<f64>,
-    #[serde(default)]
-    weight_decay: f64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    momentum: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     grad_clip: Option<f64>,
 }
 
-/// The optimizer that state.json describes, without its moments.
+/// The optimizer that state.json describes, without its vectors.
 ///
 /// # Errors
 /// Naming the field.
@@ -60,47 +55,34 @@ pub fn optimizer(path: &Path, value: serde_json::Value, step: u64) -> Result<Opt
     let bad = |problem: String| Error::file(path, problem);
     let header: OptimizerHeader = serde_json::from_value(value)
         .map_err(|e| bad(format!("has an optimizer that is not understood: {e}")))?;
-    let is_adams = ["adamw", "adam", "amsgrad", "radam", "nadam"].contains(&header.name.as_str());
-    let demanded = |name: &str, value: Option<f64>| match value {
-        None if is_adams => Err(bad(format!("has an optimizer without `{name}`"))),
-        value => Ok(value.unwrap_or(0.0)),
-    };
-    let optimizer = OptimizerState {
-        coupled: header.name == "adam",
+    let told = Specification::of_scalars(header.told);
+    if told.name().is_empty() {
+        return Err(bad("has an optimizer that is not understood: it has no name".into()));
+    }
+    let told = if told.get("weight_decay").is_some() { told } else { told.with("weight_decay", "0.0") };
+    optim::measured(&told.clone().with("coupled", false))
+        .map_err(|problem| bad(format!("has an optimizer that is impossible: {problem}")))?;
+    if header.lr.is_nan() || header.lr < 0.0 {
+        return Err(bad(format!("has an optimizer with impossible numbers: lr {}", header.lr)));
+    }
+    Ok(OptimizerState {
+        told,
         updates: header.updates.unwrap_or(step),
         lr: header.lr,
         last_lr: header.last_lr,
-        beta1: demanded("beta1", header.beta1.or(header.momentum))?,
-        beta2: demanded("beta2", header.beta2)?,
-        eps: demanded("eps", header.eps)?,
-        weight_decay: header.weight_decay,
         grad_clip: header.grad_clip,
-        name: header.name,
         ..OptimizerState::default()
-    };
-    let o = &optimizer;
-    let sane = (0.0..1.0).contains(&o.beta1) && (0.0..1.0).contains(&o.beta2) && o.eps >= 0.0 && o.lr >= 0.0;
-    if !sane {
-        return Err(bad(format!(
-            "has an optimizer with impossible numbers: lr {}, beta1 {}, beta2 {}, eps {}",
-            o.lr, o.beta1, o.beta2, o.eps
-        )));
-    }
-    Ok(optimizer)
+    })
 }
 
 /// What state.json says of an optimizer after `step` updates of the run.
 pub fn describe(o: &OptimizerState, step: u64) -> serde_json::Value {
+    let told = serde_json::to_value(&o.told).expect("a specification is plain data");
     let header = OptimizerHeader {
-        name: o.name.clone(),
+        told: serde_json::from_value(told).expect("a specification is a table"),
         updates: (o.updates != step).then_some(o.updates),
         lr: o.lr,
         last_lr: o.last_lr,
-        beta1: Some(o.beta1),
-        beta2: Some(o.beta2),
-        eps: Some(o.eps),
-        weight_decay: o.weight_decay,
-        momentum: None,
         grad_clip: o.grad_clip,
     };
     serde_json::to_value(header).expect("a header is plain data")
