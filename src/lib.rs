@@ -6,15 +6,39 @@
 //!
 //! ## How a number is made
 //!
+//! A run is a sequence of snapshots, whoever makes them, and the same analyses measure them:
+//!
 //! ```text
-//! run ──Checkpoint──> model ──gradients, products──> operator ──LinearOperator──> linalg ──┐
-//! data ────Batch───────^                                                               Ritz values
-//!                                                                                          v
-//!                  snapshot: what is known of one step ──────────────────────> analyses ──Row──> report
+//! run/ formats ──┐                                                              ┌──> report: Parquet, tables, a page
+//!                ├──Snapshot──> analyses ──Row──> measure: snapshots × batches ─┤
+//! train/ loop ───┘    │                                                         └──> journal of a run in training
+//!                     └─ model ──products──> operator ──LinearOperator──> linalg ──Ritz values, residuals
 //! ```
 //!
-//! Every arrow is a plain value or a trait. Nothing to the left knows anything to its right, and a test
-//! (`tests/suite/architecture.rs`) fails on any `use` that says otherwise.
+//! Every arrow is a plain value or a trait. Nothing knows anything of the rooms below it in the following list, and a
+//! test (`tests/suite/architecture/`) fails on any line that says otherwise.
+//!
+//! ## The rooms
+//!
+//! | room | holds | one file each for |
+//! |---|---|---|
+//! | [`base`] | what everything else speaks in | errors, rows, values, vectors, settings, seeds, files, figures, registries |
+//! | [`linalg`] | solvers that know a matrix by its products | Krylov decompositions, the **residual** of an eigenvalue, completeness of a list, `eigsh`, following, quadrature, traces |
+//! | [`stats`] | estimates with their errors | intervals, noise, entropy, quantiles |
+//! | [`architecture`] | a model before any number | sizes, parameters with their roles, each architecture |
+//! | [`data`] | text to batches | corpora, tokens, sampling, packages |
+//! | [`run`] | files of a run, others' too | checkpoints, where they lie, how tensors map; a format each, and in its folder the **names** of its tensors and the **rule** of its optimizer's indices |
+//! | [`kernels`] | the fused operations of layers, with derivatives | each operation, composed and for the CPU (`flex`) |
+//! | [`model`] | a GPT: loss, gradient, tangents | each layer, the forward pass, what passes see |
+//! | [`operator`] | curvature matrices of a model on a batch | curvature, preconditioned, restricted, scope, memory plan |
+//! | [`optim`] | optimizers | each optimizer with its **update** of a weight, clipping, limits of stability, statistics of an update |
+//! | [`schedule`] | learning rates | each schedule |
+//! | [`snapshot`] | a run at one step, and what an [analysis](snapshot::analysis) is | its passes, its updates, what is needed of it |
+//! | [`train`] | the training loop, a source of snapshots | settings, the trainer, the folder it writes, its log |
+//! | [`analyses`] | the catalogue | each analysis: its quantities, how it is shown (`figures`), and its **rows** |
+//! | [`report`] | rows to Parquet, JSON, CSV, tables and a page | **writing Parquet**, tables, charts, findings, which row a line **selects** (the lowest head, the whole model) |
+//! | [`measure`] | snapshots × batches × analyses | requests, targets, batches, the **work** that ends in a report, the journal |
+//! | [`cli`] | words and exit codes | each command |
 //!
 //! ## The loss and its curvature
 //!
@@ -55,13 +79,16 @@
 //!
 //! ## Adding things
 //!
-//! - An analysis: one file in `analyses/` and one line in [`analyses::ANALYSES`]. The command, its help,
-//!   `warmlab list`, the dictionary in `reports/README.md` and the conformance tests follow.
-//! - A layer, optimizer, schedule, operator or checkpoint format: one file in its folder.
-//! - A dataset: a folder in `datasets/`.
+//! Each is one file and one line of its registry; nothing else names an entry, and the same test sees to it.
+//!
+//! - An analysis: `analyses/` and [`analyses::ANALYSES`]. The command, its help, `warmlab list`, the figures and columns
+//!   of a report, the dictionary in `reports/README.md` and the conformance tests follow from what it declares.
+//! - A schedule: [`schedule`]. An optimizer: [`optim`]. An architecture: [`architecture::ARCHITECTURES`]. A format of
+//!   checkpoints: [`run`].
+//! - A matrix: one file in [`operator`]. A dataset: a folder in `datasets/`.
 #![cfg_attr(not(test), deny(unused_crate_dependencies))]
 
-// the rooms, lowest first: none knows anything of those below it in this list
+// the rooms, lowest first: none knows anything of those below it
 pub mod base;
 
 pub mod linalg;
