@@ -9,8 +9,8 @@
 //! **Formulas.** tr Σ = Σ‖g_i − ḡ‖²/(B−1), ‖G‖² = ‖ḡ‖² − tr Σ/B. From optimizer state alone, with r = ‖m̂‖²/Σv̂
 //! (v̂ is Adam's own mean of g²) and c_t = (1−β1)(1+β1^t)/((1+β1)(1−β1^t)), φ of a training batch is (r−c_t)/(1−r).
 //!
-//! **Estimator and error.** Unbiased, which lets ‖G‖² be negative; 68% jackknife intervals over sequences
-//! ([`crate::stats::noise`]). Numerator and denominator are estimated apart. Where ‖G‖² is not twice the half-width of
+//! **Estimator and error.** Unbiased, which lets ‖G‖² be negative; 68% jackknife intervals over sequences, corrected
+//! where there is little signal or the noise has few directions ([`crate::stats::noise`]). Numerator and denominator are estimated apart. Where ‖G‖² is not twice the half-width of
 //! its interval above 0, the status is unresolved, and B, whose interval would have no end, has none.
 //!
 //! **Cost.** The gradient of the batch and some 40 % of it more: the moments ‖g_i‖² and g_i·ḡ follow from each
@@ -211,11 +211,8 @@ impl Session for Signal {
         if self.curvature {
             let n = snapshot.config().num_parameters();
             let curved = curved(batch, &curvature, observer)?;
-            let phi = sequences
-                .within(std::slice::from_ref(&(0..n)))
-                .noise(1.0)
-                .map_or(0.0, |noise| noise.phi.value);
-            rows.extend(curved.noise_in_metric(phi).iter().map(self::curvature));
+            let plain = sequences.within(std::slice::from_ref(&(0..n)));
+            rows.extend(curved.noise_in_metric(&plain).iter().map(self::curvature));
         }
         Ok(rows)
     }

@@ -12,7 +12,8 @@
 //!
 //! **Squares of means.** From pairs of different samples, which is unbiased. Where the mean is small beside its noise
 //! the jackknife says up to twice the variance, so the parts that one sample and that a pair contribute are told
-//! apart (Hoeffding 1948, A Class of Statistics with Asymptotically Normal Distribution).
+//! apart (Hoeffding 1948, A Class of Statistics with Asymptotically Normal Distribution); where the products of pairs
+//! are not known, by [`share_of_jackknife`].
 
 use std::sync::LazyLock;
 
@@ -109,14 +110,29 @@ pub fn of_squared_mean(gram: &Array2<f64>) -> Option<(f64, f64)> {
     Some((value, factor(count) * (4.0 * single / m + pair / pairs).sqrt()))
 }
 
-/// What the jackknife's error of ‖μ‖² is to be multiplied by where only it is known, and the signal-to-noise ratio
-/// φ = ‖μ‖²/tr Σ of one of the `n` samples: see [`of_squared_mean`]. One sample's part of the variance is taken to be
-/// 2φ times a pair's: it is φ times where μ lies along the noise as another sample would, and means of gradients lie
-/// along its larger directions.
-pub fn share_of_jackknife(n: usize, phi: f64) -> f64 {
-    let (n, single) = (n as f64, 2.0 * (n as f64 - 2.0) * phi.max(0.0));
-    ((single + (n - 2.0) / (2.0 * (n - 1.0))) / (single + 1.0)).sqrt()
+/// What the jackknife's error of ‖μ‖² is to be multiplied by where only the `n` samples' squared lengths and their
+/// products with their mean are known: `signal` is y = n‖x̄‖²/tr Σ, 1 on average where μ = 0, and `directions` is
+/// k = ‖x̄‖² tr Σ/x̄ᵀΣx̄, the inverse of the part of the noise that lies along the mean: their number where the noise is
+/// the same in all, 1 where there is only one.
+///
+/// In units of a pair's variance the jackknife says y, and with many directions y − ½ is right. Few directions make
+/// estimate and error depend on each other: both are small where the mean happens to be. With one of them, the square
+/// of a normal number, unbiased variances hold half of the truths near y = 2 and the jackknife's 60%. So 3/k of a
+/// pair's variance is left, all of the half where k ≤ 6 (fewer samples tell k less well, and leave less), and where k is
+/// near 1 the jackknife's is made longer. From 8 samples on that holds 60 to 80% for any number of directions of equal
+/// noise and any signal, and 63 to 76% for the gradients of a trained model, of whose many directions few have most of
+/// the noise (simulated).
+pub fn share_of_jackknife(n: usize, signal: f64, directions: f64) -> f64 {
+    let n = n as f64;
+    let known = (1.0 - 4.0 / n).max(0.0);
+    let left = 3.0 * known / directions;
+    let taken = n / (2.0 * (n - 1.0)) - left.clamp(0.0, 0.5);
+    let added = 2.0 * known / (directions.max(1.0).powf(1.5) * (3.0 + signal));
+    (1.0 + added - taken / signal).max(LEAST_SHARE).sqrt()
 }
+
+/// Of the jackknife's variance: less is left only where the mean is shorter than noise alone would make it.
+const LEAST_SHARE: f64 = 0.25;
 
 #[cfg(test)]
 mod tests {

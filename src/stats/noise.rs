@@ -1,13 +1,16 @@
 //! The noise of gradients: how much independent samples of a gradient differ, against what they share.
+//! Longer than most because two thirds of it try its intervals on samples whose noise is known.
 //!
 //! For samples g_1 … g_n with mean ḡ, all of one distribution with mean G and covariance Σ,
 //! tr Σ = Σ‖g_i − ḡ‖²/(n−1) and ‖G‖² = ‖ḡ‖² − tr Σ/n are unbiased; ‖ḡ‖² alone is too large. The signal-to-noise
 //! ratio φ = ‖G‖²/tr Σ and the simple noise scale B = tr Σ/‖G‖² are ratios of the two, each estimated on its own:
 //! a mean of ratios is biased. With inner products x·M y in place of x·y the same formulas give tr(MΣ) and GᵀMG.
 //!
-//! **Error.** 68% intervals from the jackknife over samples, of tr Σ on the logarithm's scale; those of ‖G‖² and its ratios corrected for what the
-//! jackknife overstates where there is little signal ([`interval::share_of_jackknife`]). B has none where ‖G‖² is not
-//! resolved: an interval around 1/x has no end where that around x contains 0.
+//! **Error.** 68% intervals from the jackknife over samples, of tr Σ on the logarithm's scale. Those of ‖G‖² and its
+//! ratios are corrected for what the jackknife overstates where there is little signal, and understates where the noise
+//! has few directions ([`interval::share_of_jackknife`]). How many it has the products with the mean tell: the variance
+//! of g_i·ḡ is ḡᵀΣḡ, which is ‖ḡ‖² tr Σ where there is only one. B has no interval where ‖G‖² is not resolved: one
+//! around 1/x has no end where that around x contains 0.
 //!
 //! References: McCandlish et al. 2018, An Empirical Model of Large-Batch Training, arXiv 1812.06162; Gray et al.
 //! 2024, arXiv 2411.00999 (unbiased forms); Kosson, Messmer and Jaggi 2024, arXiv 2410.23922 (the ratio, and its
@@ -73,34 +76,49 @@ impl Moments {
 
     /// Of what the samples are means of `size` draws each, the noise of one draw; `None` for fewer than two.
     pub fn noise(&self, size: f64) -> Option<Noise> {
-        self.noise_with(size, ratio)
+        self.noise_with(size, self.share()?)
     }
 
-    /// The same of moments in the metric of a matrix, where the samples' own signal-to-noise ratio is `phi`.
-    pub fn noise_in_metric(&self, phi: f64) -> Option<Noise> {
-        self.noise_with(1.0, |_, _| phi)
+    /// The same of moments in the metric of a matrix, which need not be positive: how much of it is signal, and of how
+    /// many directions the noise, the moments `plain` of the same samples tell.
+    pub fn noise_in_metric(&self, plain: &Moments) -> Option<Noise> {
+        self.noise_with(1.0, plain.share()?)
     }
 
-    /// `phi` of one sample from ‖G‖² and tr Σ of one sample.
-    fn noise_with(&self, size: f64, phi: impl Fn(f64, f64) -> f64) -> Option<Noise> {
+    /// What the jackknife's error of ‖G‖² is to be multiplied by; `None` for fewer than two samples.
+    fn share(&self) -> Option<f64> {
+        let (trace, square) = self.spread()?;
+        let n = self.own.len() as f64;
+        let along = self.with_mean.iter().map(|x| (x - square).powi(2)).sum::<f64>() / (n - 1.0);
+        Some(interval::share_of_jackknife(
+            self.own.len(),
+            ratio(n * square, trace),
+            ratio(square * trace, along),
+        ))
+    }
+
+    /// (tr Σ of the samples, ‖ḡ‖²); `None` for fewer than two.
+    fn spread(&self) -> Option<(f64, f64)> {
+        let n = self.own.len() as f64;
+        let square = self.with_mean.iter().sum::<f64>() / n;
+        (n >= 2.0).then(|| ((self.own.iter().sum::<f64>() - n * square) / (n - 1.0), square))
+    }
+
+    /// `share` is that of the jackknife's error of ‖G‖² and its ratios.
+    fn noise_with(&self, size: f64, share: f64) -> Option<Noise> {
+        let (trace, square) = self.spread()?;
         let count = self.own.len();
-        if count < 2 {
-            return None;
-        }
         let n = count as f64;
         let total: f64 = self.own.iter().sum();
-        let square = self.with_mean.iter().sum::<f64>() / n;
-        // (tr Σ of one draw, ‖G‖²) of n samples with Σ‖g_i‖² and ‖ḡ‖²
-        let unbiased = |n: f64, total: f64, square: f64| {
-            let trace = (total - n * square) / (n - 1.0);
-            (trace * size, square - trace / n)
-        };
-        let (trace, mean_sq) = unbiased(n, total, square);
+        // (tr Σ of one draw, ‖G‖²)
+        let unbiased = |n: f64, trace: f64, square: f64| (trace * size, square - trace / n);
+        let (trace, mean_sq) = unbiased(n, trace, square);
         let without: Vec<(f64, f64)> = (0..count)
             .filter(|_| count > 2)
             .map(|i| {
-                let square = n * n * square - 2.0 * n * self.with_mean[i] + self.own[i];
-                unbiased(n - 1.0, total - self.own[i], square / (n - 1.0).powi(2))
+                let rest = n - 1.0;
+                let square = (n * n * square - 2.0 * n * self.with_mean[i] + self.own[i]) / rest.powi(2);
+                unbiased(rest, (total - self.own[i] - rest * square) / (rest - 1.0), square)
             })
             .collect();
         let estimate = |share: f64, of: &dyn Fn(f64, f64) -> f64| {
@@ -109,7 +127,6 @@ impl Moments {
             let half_width = Jackknife::new(value, &others).half_width.map(|width| share * width);
             Estimate { value, half_width }
         };
-        let share = interval::share_of_jackknife(count, phi(mean_sq, trace / size));
         let mean = estimate(share, &|_, mean_sq| mean_sq);
         let resolved = mean.half_width.is_some_and(|width| mean.value > 0.0 && mean.value >= 2.0 * width);
         let scale = estimate(share, &|trace, mean_sq| ratio(trace, mean_sq));
@@ -232,6 +249,31 @@ mod tests {
             check("ratio", phi, |d| d.phi);
             if draws.iter().all(|d| d.resolved) {
                 check("scale", 1.0 / phi, |d| d.scale);
+            }
+        }
+    }
+
+    #[test]
+    fn intervals_cover_however_few_the_directions() {
+        let random = &mut stream(6, 0, "gradient noise");
+        // the squared mean in units of what noise alone makes of it
+        for (directions, n) in [(1, 8), (1, 128), (2, 8), (2, 64), (4, 32)] {
+            for signal in [0.0, 0.3, 1.0, 3.0, 10.0] {
+                let mean = vec![(signal / n as f64).sqrt(); directions];
+                let phi = signal / n as f64;
+                let draws: Vec<Noise> = (0..2000)
+                    .map(|_| draw(&mean, &vec![1.0; directions], n, random).noise(1.0).expect("enough"))
+                    .collect();
+                let check = |name: &str, truth: f64, of: fn(&Noise) -> Estimate| {
+                    let covers =
+                        |d: &&Noise| (of(d).value - truth).abs() <= of(d).half_width.expect("enough");
+                    let found = draws.iter().filter(covers).count() as f64 / 2000.0;
+                    let place = format!("{directions} directions, {n} samples, signal {signal}");
+                    // longer rather than shorter: equal directions are what real gradients do not have
+                    assert!((0.583..0.815).contains(&found), "{place}, {name}: {found}");
+                };
+                check("mean", phi * directions as f64, |d| d.mean_sq);
+                check("ratio", phi, |d| d.phi);
             }
         }
     }
