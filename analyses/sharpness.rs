@@ -21,7 +21,6 @@ use crate::base::row::{Row, Status};
 use crate::base::values::Values;
 use crate::base::vectors::Vectors;
 use crate::linalg::LinearOperator;
-use crate::model::Gpt;
 use crate::operator::{self, Curvature, Demand, critical_rate};
 use crate::optim::{Optimizer, limits};
 use crate::snapshot::Snapshot;
@@ -181,7 +180,7 @@ fn critical(
     directional: f64,
     observer: &dyn Observer,
 ) -> Result<Option<Row>> {
-    let (settings, batch) = (snapshot.settings(), snapshot.measured_on()?);
+    let batch = snapshot.measured_on()?;
     let start = &snapshot.checkpoint().parameters;
     let at = |eta: f64| -> Result<f64> {
         observer.check()?;
@@ -190,7 +189,7 @@ fn critical(
             Values::F32(x) => Values::F32((0..x.len()).map(|i| moved(i) as f32).collect()),
             Values::F64(x) => Values::F64((0..x.len()).map(moved).collect()),
         };
-        Gpt::new(snapshot.config(), &values, &settings.device.burn())?.loss(batch, micro_batch)
+        curvature.gpt().at(&values).loss(batch, micro_batch)
     };
     // the same pass at 0, so that both sides round alike
     let base = curvature.gpt().loss(batch, micro_batch)?;

@@ -103,7 +103,7 @@ pub fn rows(statistics: &ForwardStatistics, collapsed_below: f64, detailed: bool
     for layer in 0..statistics.n_layer() {
         let names = ["residual/rms", "residual/attention_rms", "residual/mlp_rms"];
         for (name, value) in names.into_iter().zip(statistics.residual_rms(layer)) {
-            let row = Row::new(name, value).scope(format!("transformer.h.{layer}")).n(tokens);
+            let row = Row::new(name, value).scope(statistics.module(layer).clone()).n(tokens);
             all.push(Row { layer: Some(layer as u32), ..row });
         }
     }

@@ -3,6 +3,8 @@
 //! A tied head is not listed, because it is the token embedding. Matrices start from N(0, 0.02²), the output
 //! projections of each block from N(0, (0.02/√(2L))²); matrices alone decay.
 
+use std::sync::Arc;
+
 use super::{Architecture, GptConfig, Initial, Parameter, Projection, Role};
 
 /// The architecture.
@@ -18,7 +20,7 @@ fn list(sizes: &GptConfig) -> Vec<Parameter> {
     let (c, wide) = (sizes.n_embd, 4 * sizes.n_embd);
     let plain = 0.02;
     let output = 0.02 / (2.0 * sizes.n_layer as f64).sqrt();
-    let mut list = List { bias: sizes.bias, layer: None, module: String::new(), parameters: vec![] };
+    let mut list = List { bias: sizes.bias, layer: None, module: "".into(), parameters: vec![] };
 
     list.begin("transformer.wte", None);
     list.matrix("", Role::TokenEmbedding, [sizes.vocab_size, c], plain);
@@ -46,7 +48,7 @@ fn list(sizes: &GptConfig) -> Vec<Parameter> {
 struct List {
     bias: bool,
     layer: Option<usize>,
-    module: String,
+    module: Arc<str>,
     parameters: Vec<Parameter>,
 }
 

@@ -1,6 +1,7 @@
 //! One parameter tensor: its name and shape, and what it is for.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What a parameter is for; a bias has the role of the weight it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub struct Parameter {
     /// The transformer block it belongs to.
     pub layer: Option<usize>,
     /// The name of that block, or of the embedding, norm or head outside of blocks.
-    pub module: String,
+    pub module: Arc<str>,
     /// What training starts from.
     pub initial: Initial,
     /// Whether weight decay is for it.

@@ -1,5 +1,7 @@
 //! The model: parameters on a device, its loss, logits and gradient.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::forward::Forward;
@@ -15,14 +17,12 @@ use crate::data::Batch;
 use crate::kernels::attention::Heads;
 use crate::kernels::{cross_entropy as head, embedding, linear};
 
-/// A GPT with its parameters on a device; a copy shares the tensors.
+/// A GPT with its parameters on a device; a copy shares them.
 #[derive(Clone)]
 pub struct Gpt {
-    config: GptConfig,
-    layout: Layout,
-    weights: Weights,
+    layout: Arc<Layout>,
+    weights: Arc<Weights>,
     dtype: DType,
-    device: Device,
 }
 
 impl Gpt {
@@ -33,7 +33,7 @@ impl Gpt {
     /// [`Error::Usage`] where the configuration is impossible or the lengths differ.
     pub fn new(config: &GptConfig, values: &Values, device: &Device) -> Result<Self> {
         config.validate()?;
-        let layout = Layout::new(config, device);
+        let layout = Arc::new(Layout::new(config, device));
         if values.len() != layout.n() {
             return Err(Error::usage(format!(
                 "{} numbers were given for a model of {} parameters",
@@ -41,13 +41,13 @@ impl Gpt {
                 layout.n()
             )));
         }
-        let weights = layout.weights(values);
-        Ok(Gpt { config: config.clone(), layout, weights, dtype: values.dtype(), device: device.clone() })
+        let weights = layout.weights(values).into();
+        Ok(Gpt { layout, weights, dtype: values.dtype() })
     }
 
     /// The architecture.
     pub fn config(&self) -> &GptConfig {
-        &self.config
+        self.layout.config()
     }
 
     /// Where each parameter lies in a flat vector.
@@ -65,9 +65,20 @@ impl Gpt {
     }
 
     /// Replaces the parameters.
+    ///
+    /// # Panics
+    /// Where they are of another number or precision: a caller's mistake.
     pub fn set_parameters(&mut self, values: &Values) {
+        *self = self.at(values);
+    }
+
+    /// The same model at other parameters.
+    ///
+    /// # Panics
+    /// As [`set_parameters`](Self::set_parameters).
+    pub fn at(&self, values: &Values) -> Self {
         assert_eq!((values.len(), values.dtype()), (self.layout.n(), self.dtype));
-        self.weights = self.layout.weights(values);
+        Gpt { layout: self.layout.clone(), weights: self.layout.weights(values).into(), dtype: self.dtype }
     }
 
     /// The head's matrix: its own, or the token embedding.
@@ -77,9 +88,9 @@ impl Gpt {
 
     pub(super) fn shape(&self, batch: &Batch) -> Shape {
         Shape {
-            heads: Heads { batch: batch.batch_size(), seq: batch.seq(), n_head: self.config.n_head },
-            activation: self.config.activation,
-            eps: self.config.layer_norm_eps,
+            heads: Heads { batch: batch.batch_size(), seq: batch.seq(), n_head: self.config().n_head },
+            activation: self.config().activation,
+            eps: self.config().layer_norm_eps,
             residual: false,
         }
     }
@@ -89,17 +100,17 @@ impl Gpt {
     /// # Errors
     /// [`Error::Usage`] naming what does not fit.
     pub fn check(&self, batch: &Batch) -> Result<()> {
-        if batch.seq() > self.config.block_size {
+        if batch.seq() > self.config().block_size {
             return Err(Error::usage_hint(
                 format!(
                     "sequences of {} tokens do not fit the model's block_size of {}",
                     batch.seq(),
-                    self.config.block_size
+                    self.config().block_size
                 ),
-                format!("use --block-size {}", self.config.block_size),
+                format!("use --block-size {}", self.config().block_size),
             ));
         }
-        batch.check_vocabulary(self.config.vocab_size, "the batch")
+        batch.check_vocabulary(self.config().vocab_size, "the batch")
     }
 
     /// The residual stream after all blocks and what the passes keep; `curvature` keeps second
@@ -112,7 +123,7 @@ impl Gpt {
         let ids = |ids: &[u32]| -> Tensor<1, Int> {
             let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
             let n = ids.len();
-            Tensor::from_data(TensorData::new(ids, [n]), &self.device)
+            Tensor::from_data(TensorData::new(ids, [n]), self.layout.device())
         };
         let (tokens, targets) = (ids(batch.x()), ids(batch.y()));
         let mut x = embedding::embedding(&tokens, &self.weights.wte, &self.weights.wpe, batch.seq());
@@ -173,7 +184,7 @@ impl Gpt {
     /// [`Error::Usage`] where the batch does not fit the model.
     pub fn statistics(&self, batch: &Batch, micro_batch: usize) -> Result<ForwardStatistics> {
         self.check(batch)?;
-        let mut statistics = ForwardStatistics::new(batch.seq(), &self.config);
+        let mut statistics = ForwardStatistics::new(batch.seq(), &self.layout);
         for micro in batch.micro_batches(micro_batch) {
             let shape = Shape { residual: true, ..self.shape(&micro) };
             statistics.add(&self.forward_shaped(&micro, shape, false));
@@ -237,10 +248,10 @@ impl Gpt {
         g_head: Tensor<3>,
         seq: usize,
     ) -> WeightsDot {
-        let (vocab_size, block_size) = (self.config.vocab_size, self.config.block_size);
+        let (vocab_size, block_size) = (self.config().vocab_size, self.config().block_size);
         let (wte, wpe) = embedding::embedding_backward(tokens, &g_x, seq, vocab_size, block_size);
         let (wte, lm_head) =
-            if self.config.tied_lm_head { (wte + g_head, None) } else { (wte, Some(g_head)) };
+            if self.config().tied_lm_head { (wte + g_head, None) } else { (wte, Some(g_head)) };
         GptLayers { wte, wpe, h, ln_f, lm_head }
     }
 }

@@ -4,8 +4,9 @@ use burn::tensor::Tensor;
 
 use super::forward::Forward;
 use super::gpt::Gpt;
+use crate::architecture::{Parameter, Role};
 use crate::base::error::Result;
-use crate::base::values::{DType, Values};
+use crate::base::values::Values;
 use crate::data::Batch;
 
 /// What enters each linear layer for some tokens of a batch.
@@ -26,7 +27,7 @@ impl Gpt {
     /// [`Error::Usage`](crate::base::error::Error::Usage) where the batch does not fit the model.
     pub fn inputs(&self, batch: &Batch, micro_batch: usize, tokens: &[usize]) -> Result<LayerInputs> {
         self.check(batch)?;
-        let mut inputs = LayerInputs { tokens: batch.num_tokens(), rows: tokens.len(), layers: vec![] };
+        let mut inputs = self.no_inputs(batch, tokens);
         let mut seen = 0;
         for micro in batch.micro_batches(micro_batch) {
             let forward = self.forward(&micro, false);
@@ -34,6 +35,16 @@ impl Gpt {
             seen += forward.nll.len();
         }
         Ok(inputs)
+    }
+
+    /// What `pick` appends to.
+    pub(super) fn no_inputs(&self, batch: &Batch, tokens: &[usize]) -> LayerInputs {
+        let head = if self.config().tied_lm_head { Role::TokenEmbedding } else { Role::Head };
+        let list = self.layout().by_layer();
+        let weights = list.iter().filter(|p| p.is_linear()).chain(list.iter().filter(|p| p.role == head));
+        let none = |p: &Parameter| (p.name.clone(), Values::zeros(0, self.dtype()));
+        let layers = weights.map(none).collect();
+        LayerInputs { tokens: batch.num_tokens(), rows: tokens.len(), layers }
     }
 
     /// Appends the inputs of those tokens that lie in this micro-batch, which begins at token `first`.
@@ -44,18 +55,9 @@ impl Gpt {
         if here.is_empty() {
             return;
         }
-        let head = if self.config().tied_lm_head { "transformer.wte.weight" } else { "lm_head.weight" };
-        let blocks = forward.blocks.iter().enumerate().flat_map(|(layer, kept)| {
-            let name = move |part: &str| format!("transformer.h.{layer}.{part}.weight");
-            kept.inputs().map(|(part, x)| (name(part), x))
-        });
-        let all = blocks.chain([(head.to_string(), &forward.h)]);
-        for (i, (name, x)) in all.enumerate() {
-            if inputs.layers.len() == i {
-                let none = if self.dtype() == DType::F32 { Values::F32(vec![]) } else { Values::F64(vec![]) };
-                inputs.layers.push((name, none));
-            }
-            append(&mut inputs.layers[i].1, x, &here);
+        let all = forward.blocks.iter().flat_map(|block| block.inputs()).chain([&forward.h]);
+        for ((_, picked), x) in inputs.layers.iter_mut().zip(all) {
+            append(picked, x, &here);
         }
     }
 }

@@ -5,20 +5,15 @@
 //! follow without a gradient of each part ([`kernels::moments`](crate::kernels::moments)): about one GEMM of each
 //! layer, some 40 % of a gradient, and no vector of n numbers but ḡ.
 
-use std::collections::HashMap;
-
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::gpt::Gpt;
-use super::parameters::{GptLayers, Sink, Weights};
+use super::parameters::{GptLayers, Weights};
 use super::primal::Primal;
 use crate::architecture::Parameter;
 use crate::base::values::Values;
 use crate::kernels::moments as kernel;
-
-/// (S, 2) of every parameter.
-type LayerMoments = GptLayers<Tensor<2>, Tensor<2>>;
 
 /// For every parameter tensor, in the order of the flat vector, and every sample: [‖g_i‖², g_i·ḡ].
 #[derive(Debug, Clone, PartialEq)]
@@ -62,27 +57,6 @@ impl GradientMoments {
             *with_mean *= factor;
         }
     }
-
-    /// From the layers' pairs.
-    fn of(layers: LayerMoments, parameters: &[Parameter]) -> Self {
-        #[derive(Default)]
-        struct Parts(HashMap<String, TensorData>);
-        impl Sink<Tensor<2>, Tensor<2>> for Parts {
-            fn matrix(&mut self, name: &str, tensor: Tensor<2>) {
-                self.0.insert(name.into(), tensor.into_data());
-            }
-            fn vector(&mut self, name: &str, tensor: Tensor<2>) {
-                self.matrix(name, tensor);
-            }
-        }
-        let mut parts = Parts::default();
-        layers.visit(&mut parts);
-        let pairs = |p: &Parameter| {
-            let pairs = parts.0[&p.name].as_slice::<f64>().expect("moments are f64");
-            pairs.as_chunks::<2>().0.to_vec()
-        };
-        GradientMoments { tensors: parameters.iter().map(pairs).collect() }
-    }
 }
 
 impl Primal {
@@ -118,6 +92,6 @@ impl Primal {
             ln_f: mean.ln_f.moments(&forward.ln_f, g_h, rows),
             lm_head,
         };
-        GradientMoments::of(layers, gpt.layout().parameters())
+        GradientMoments { tensors: gpt.layout().pairs(layers) }
     }
 }

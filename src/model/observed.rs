@@ -52,10 +52,8 @@ impl Gpt {
         micro_batch: usize,
         look: Look,
     ) -> Result<(f64, Values, Seen)> {
-        let inputs =
-            |tokens: &[usize]| LayerInputs { tokens: batch.num_tokens(), rows: tokens.len(), layers: vec![] };
-        let mut inputs = look.tokens.map(inputs);
-        let mut statistics = look.statistics.then(|| ForwardStatistics::new(batch.seq(), self.config()));
+        let mut inputs = look.tokens.map(|tokens| self.no_inputs(batch, tokens));
+        let mut statistics = look.statistics.then(|| ForwardStatistics::new(batch.seq(), self.layout()));
         let keep = look.micro_batches && batch.batch_size().div_ceil(micro_batch) * self.layout().n() <= KEPT;
         let mut parts = Vec::new();
         let mut first = 0;

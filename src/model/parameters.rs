@@ -1,6 +1,7 @@
-//! Between flat host vectors and the layers that hold them as tensors.
+//! Between flat host vectors and the layers that hold them as tensors: by position in the architecture's list of
+//! parameters, which has them in the order of the layers.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use burn::tensor::{DType as BurnDType, Device, Element, Tensor, TensorData};
 
@@ -34,108 +35,83 @@ pub type Weights = GptLayers<Tensor<2>, Tensor<1>>;
 /// K tangents or gradients of them.
 pub type WeightsDot = GptLayers<Tensor<3>, Tensor<2>>;
 
-/// Gives the tensor of each parameter by name.
-pub trait Source<M, V> {
-    /// A matrix parameter.
-    fn matrix(&mut self, name: &str) -> M;
-    /// A vector parameter.
-    fn vector(&mut self, name: &str) -> V;
-}
-
-/// Takes the tensor of each parameter by name.
-pub trait Sink<M, V> {
-    /// A matrix parameter.
-    fn matrix(&mut self, name: &str, tensor: M);
-    /// A vector parameter.
-    fn vector(&mut self, name: &str, tensor: V);
-}
-
 impl<M, V> GptLayers<M, V> {
-    /// Asks `source` for every parameter of `config`.
-    pub fn build(config: &GptConfig, source: &mut impl Source<M, V>) -> Self {
-        fn linear<M, V>(source: &mut impl Source<M, V>, name: String, bias: bool) -> Linear<M, V> {
-            Linear {
-                weight: source.matrix(&format!("{name}.weight")),
-                bias: bias.then(|| source.vector(&format!("{name}.bias"))),
-            }
+    /// What `matrix` and `vector` make of each parameter of `list`, which is in the order of the layers.
+    fn build(list: &[Parameter], matrix: impl Fn(&Parameter) -> M, vector: impl Fn(&Parameter) -> V) -> Self {
+        let mut list = list.iter().peekable();
+        macro_rules! next {
+            ($make:ident) => {
+                $make(list.next().expect("the list has a parameter for each of the layers' tensors"))
+            };
         }
-        fn norm<M, V>(source: &mut impl Source<M, V>, name: String, bias: bool) -> LayerNorm<V> {
-            LayerNorm {
-                weight: source.vector(&format!("{name}.weight")),
-                bias: bias.then(|| source.vector(&format!("{name}.bias"))),
-            }
+        // a layer's weight, and its bias where the list has one
+        macro_rules! layer {
+            ($Layer:ident, $make:ident) => {{
+                let weight = next!($make);
+                $Layer { weight, bias: list.next_if(|p| p.bias).map(&vector) }
+            }};
         }
-        let bias = config.bias;
-        let h = (0..config.n_layer)
-            .map(|layer| {
-                let name = |part: &str| format!("transformer.h.{layer}.{part}");
-                Block {
-                    ln_1: norm(source, name("ln_1"), bias),
-                    attn: Attention {
-                        c_attn: linear(source, name("attn.c_attn"), bias),
-                        c_proj: linear(source, name("attn.c_proj"), bias),
-                    },
-                    ln_2: norm(source, name("ln_2"), bias),
-                    mlp: Mlp {
-                        c_fc: linear(source, name("mlp.c_fc"), bias),
-                        c_proj: linear(source, name("mlp.c_proj"), bias),
-                    },
-                }
-            })
-            .collect();
-        GptLayers {
-            wte: source.matrix("transformer.wte.weight"),
-            wpe: source.matrix("transformer.wpe.weight"),
-            h,
-            ln_f: norm(source, "transformer.ln_f".into(), bias),
-            lm_head: (!config.tied_lm_head).then(|| source.matrix("lm_head.weight")),
+        let (wte, wpe) = (next!(matrix), next!(matrix));
+        let mut h = Vec::new();
+        while list.peek().is_some_and(|p| p.layer.is_some()) {
+            h.push(Block {
+                ln_1: layer!(LayerNorm, vector),
+                attn: Attention { c_attn: layer!(Linear, matrix), c_proj: layer!(Linear, matrix) },
+                ln_2: layer!(LayerNorm, vector),
+                mlp: Mlp { c_fc: layer!(Linear, matrix), c_proj: layer!(Linear, matrix) },
+            });
         }
+        GptLayers { wte, wpe, h, ln_f: layer!(LayerNorm, vector), lm_head: list.next().map(&matrix) }
     }
 
-    /// Hands every parameter to `sink`, with its name.
-    pub fn visit(self, sink: &mut impl Sink<M, V>) {
-        fn linear<M, V>(sink: &mut impl Sink<M, V>, name: String, layer: Linear<M, V>) {
-            sink.matrix(&format!("{name}.weight"), layer.weight);
-            if let Some(bias) = layer.bias {
-                sink.vector(&format!("{name}.bias"), bias);
-            }
+    /// What `matrix` and `vector` make of every tensor, in the order of the layers.
+    fn into_list<T>(self, matrix: impl Fn(M) -> T, vector: impl Fn(V) -> T) -> Vec<T> {
+        let mut list = vec![matrix(self.wte), matrix(self.wpe)];
+        macro_rules! layer {
+            ($layer:expr, $make:ident) => {
+                list.push($make($layer.weight));
+                list.extend($layer.bias.map(&vector));
+            };
         }
-        fn norm<M, V>(sink: &mut impl Sink<M, V>, name: String, layer: LayerNorm<V>) {
-            sink.vector(&format!("{name}.weight"), layer.weight);
-            if let Some(bias) = layer.bias {
-                sink.vector(&format!("{name}.bias"), bias);
-            }
+        for block in self.h {
+            layer!(block.ln_1, vector);
+            layer!(block.attn.c_attn, matrix);
+            layer!(block.attn.c_proj, matrix);
+            layer!(block.ln_2, vector);
+            layer!(block.mlp.c_fc, matrix);
+            layer!(block.mlp.c_proj, matrix);
         }
-        sink.matrix("transformer.wte.weight", self.wte);
-        sink.matrix("transformer.wpe.weight", self.wpe);
-        for (layer, block) in self.h.into_iter().enumerate() {
-            let name = |part: &str| format!("transformer.h.{layer}.{part}");
-            norm(sink, name("ln_1"), block.ln_1);
-            linear(sink, name("attn.c_attn"), block.attn.c_attn);
-            linear(sink, name("attn.c_proj"), block.attn.c_proj);
-            norm(sink, name("ln_2"), block.ln_2);
-            linear(sink, name("mlp.c_fc"), block.mlp.c_fc);
-            linear(sink, name("mlp.c_proj"), block.mlp.c_proj);
-        }
-        norm(sink, "transformer.ln_f".into(), self.ln_f);
-        if let Some(lm_head) = self.lm_head {
-            sink.matrix("lm_head.weight", lm_head);
-        }
+        layer!(self.ln_f, vector);
+        list.extend(self.lm_head.map(&matrix));
+        list
     }
 }
 
 /// Where each parameter lies in a flat vector, and where its tensors live.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Layout {
     config: GptConfig,
+    /// In flat order.
     parameters: Vec<Parameter>,
+    /// In the order of the layers.
+    by_layer: Vec<Parameter>,
+    /// The position in `parameters` of each of `by_layer`.
+    places: Vec<usize>,
     device: Device,
 }
 
 impl Layout {
     /// The layout of `config` for tensors on `device`.
     pub fn new(config: &GptConfig, device: &Device) -> Self {
-        Layout { config: config.clone(), parameters: config.parameters(), device: device.clone() }
+        let (parameters, by_layer) = (config.parameters(), config.parameters_by_layer());
+        let place = |p: &Parameter| parameters.partition_point(|q| q.offset < p.offset);
+        let places = by_layer.iter().map(place).collect();
+        Layout { config: config.clone(), parameters, by_layer, places, device: device.clone() }
+    }
+
+    /// The architecture.
+    pub fn config(&self) -> &GptConfig {
+        &self.config
     }
 
     /// All parameters in flat order.
@@ -143,79 +119,73 @@ impl Layout {
         &self.parameters
     }
 
+    /// All parameters in the order of the layers.
+    pub fn by_layer(&self) -> &[Parameter] {
+        &self.by_layer
+    }
+
+    /// The names of the blocks.
+    pub fn blocks(&self) -> impl Iterator<Item = &Arc<str>> {
+        let modules = self.by_layer.chunk_by(|a, b| a.module == b.module);
+        modules.filter(|module| module[0].layer.is_some()).map(|module| &module[0].module)
+    }
+
+    /// Where tensors live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Length of the flat vector.
     pub fn n(&self) -> usize {
         self.parameters.last().map_or(0, |p| p.offset + p.len())
     }
 
-    fn parameter(&self, name: &str) -> &Parameter {
-        let at = self.parameters.binary_search_by(|p| p.name.as_str().cmp(name));
-        &self.parameters[at.expect("layers and configuration name the same parameters")]
+    /// What there is of each parameter, from the order of the layers to the flat one.
+    fn flat_order<T>(&self, by_layer: Vec<T>) -> Vec<T> {
+        let mut list: Vec<(usize, T)> = self.places.iter().copied().zip(by_layer).collect();
+        list.sort_unstable_by_key(|(place, _)| *place);
+        list.into_iter().map(|(_, of)| of).collect()
     }
 
     /// The model's tensors from one flat vector.
     pub fn weights(&self, values: &Values) -> Weights {
-        struct One<'a>(&'a Layout, &'a Values);
-        impl Source<Tensor<2>, Tensor<1>> for One<'_> {
-            fn matrix(&mut self, name: &str) -> Tensor<2> {
-                let p = self.0.parameter(name);
-                let shape = [p.shape[0], p.shape[1]];
-                self.0.upload(gather(self.1, self.0.n(), 1, p), shape)
-            }
-            fn vector(&mut self, name: &str) -> Tensor<1> {
-                let p = self.0.parameter(name);
-                self.0.upload(gather(self.1, self.0.n(), 1, p), [p.len()])
-            }
-        }
-        GptLayers::build(&self.config, &mut One(self, values))
+        let numbers = |p: &Parameter| gather(values, self.n(), 1, p);
+        let matrix = |p: &Parameter| self.upload(numbers(p), [p.shape[0], p.shape[1]]);
+        GptLayers::build(&self.by_layer, matrix, |p| self.upload(numbers(p), [p.len()]))
     }
 
     /// Tangent tensors from K flat vectors.
     pub fn weights_dot(&self, vectors: &Vectors) -> WeightsDot {
-        struct Many<'a>(&'a Layout, &'a Vectors);
-        impl Source<Tensor<3>, Tensor<2>> for Many<'_> {
-            fn matrix(&mut self, name: &str) -> Tensor<3> {
-                let (p, k) = (self.0.parameter(name), self.1.k());
-                let shape = [k, p.shape[0], p.shape[1]];
-                self.0.upload(gather(self.1.values(), self.1.n(), k, p), shape)
-            }
-            fn vector(&mut self, name: &str) -> Tensor<2> {
-                let (p, k) = (self.0.parameter(name), self.1.k());
-                self.0.upload(gather(self.1.values(), self.1.n(), k, p), [k, p.len()])
-            }
-        }
-        GptLayers::build(&self.config, &mut Many(self, vectors))
+        let k = vectors.k();
+        let numbers = |p: &Parameter| gather(vectors.values(), vectors.n(), k, p);
+        let matrix = |p: &Parameter| self.upload(numbers(p), [k, p.shape[0], p.shape[1]]);
+        GptLayers::build(&self.by_layer, matrix, |p| self.upload(numbers(p), [k, p.len()]))
     }
 
     /// K gradients as K flat vectors.
     pub fn collect(&self, gradients: WeightsDot) -> Vectors {
-        #[derive(Default)]
-        struct Parts(HashMap<String, TensorData>);
-        impl Sink<Tensor<3>, Tensor<2>> for Parts {
-            fn matrix(&mut self, name: &str, tensor: Tensor<3>) {
-                self.0.insert(name.into(), tensor.into_data());
-            }
-            fn vector(&mut self, name: &str, tensor: Tensor<2>) {
-                self.0.insert(name.into(), tensor.into_data());
-            }
+        fn join<T: Copy + Element>(parts: &[TensorData], k: usize) -> Vec<T> {
+            let slices: Vec<&[T]> = parts.iter().map(|part| part.as_slice().expect("one dtype")).collect();
+            let of =
+                |i: usize| slices.iter().map(move |part| &part[i * part.len() / k..(i + 1) * part.len() / k]);
+            (0..k).flat_map(of).collect::<Vec<_>>().concat()
         }
-        fn join<T: Copy + Element>(parameters: &[Parameter], parts: &Parts, k: usize) -> Vec<T> {
-            let part = |p: &Parameter| parts.0[&p.name].as_slice::<T>().expect("one dtype");
-            let slices: Vec<(usize, &[T])> = parameters.iter().map(|p| (p.len(), part(p))).collect();
-            (0..k)
-                .flat_map(|i| slices.iter().map(move |(len, part)| &part[i * len..(i + 1) * len]))
-                .collect::<Vec<_>>()
-                .concat()
-        }
-        let mut parts = Parts::default();
-        gradients.visit(&mut parts);
-        let first = &parts.0[&self.parameters[0].name];
-        let k = first.shape()[0];
-        let values = match first.dtype() {
-            BurnDType::F32 => Values::F32(join(&self.parameters, &parts, k)),
-            _ => Values::F64(join(&self.parameters, &parts, k)),
+        let parts = self.flat_order(gradients.into_list(Tensor::into_data, Tensor::into_data));
+        let k = parts[0].shape()[0];
+        let values = match parts[0].dtype() {
+            BurnDType::F32 => Values::F32(join(&parts, k)),
+            _ => Values::F64(join(&parts, k)),
         };
         Vectors::new(values, self.n())
+    }
+
+    /// (S, 2) of every parameter's tensor, in f64 and flat order.
+    pub fn pairs(&self, layers: GptLayers<Tensor<2>, Tensor<2>>) -> Vec<Vec<[f64; 2]>> {
+        let pairs = |tensor: Tensor<2>| {
+            let data = tensor.into_data();
+            data.as_slice::<f64>().expect("moments are f64").as_chunks::<2>().0.to_vec()
+        };
+        self.flat_order(layers.into_list(pairs, pairs))
     }
 
     fn upload<const D: usize>(&self, values: Values, shape: [usize; D]) -> Tensor<D> {

@@ -4,10 +4,12 @@
 //! All of it falls out of passes that run anyway (entropy is log Z minus the mean logit, from the softmax's own
 //! sums), but for the residual stream, which is read once more, and only when it is asked for.
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Tensor};
 
 use super::forward::Forward;
-use crate::architecture::GptConfig;
+use super::parameters::Layout;
 
 /// One row of one head's softmax: query position i sees keys 0 to i.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,8 +23,9 @@ pub struct RowStatistics {
 }
 
 /// One block of the model.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct LayerStatistics {
+    module: Arc<str>,
     /// (B, H, T).
     rows: Vec<RowStatistics>,
     /// Sums over tokens of the three mean squares of the residual stream.
@@ -42,9 +45,11 @@ pub struct ForwardStatistics {
 
 impl ForwardStatistics {
     /// Of no pass yet, for sequences of `seq` tokens.
-    pub(super) fn new(seq: usize, config: &GptConfig) -> Self {
-        let layers = vec![LayerStatistics::default(); config.n_layer];
-        ForwardStatistics { seq, n_head: config.n_head, layers, log_z: 0.0, tokens: 0 }
+    pub(super) fn new(seq: usize, layout: &Layout) -> Self {
+        let of =
+            |module: &Arc<str>| LayerStatistics { module: module.clone(), rows: vec![], residual: [0.0; 3] };
+        let layers = layout.blocks().map(of).collect();
+        ForwardStatistics { seq, n_head: layout.config().n_head, layers, log_z: 0.0, tokens: 0 }
     }
 
     /// Joins what one forward pass saw.
@@ -75,6 +80,11 @@ impl ForwardStatistics {
     /// Blocks.
     pub fn n_layer(&self) -> usize {
         self.layers.len()
+    }
+
+    /// The name of block `layer`.
+    pub fn module(&self, layer: usize) -> &Arc<str> {
+        &self.layers[layer].module
     }
 
     /// Heads per block.

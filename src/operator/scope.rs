@@ -82,7 +82,7 @@ fn layers(config: &GptConfig) -> Vec<Scope> {
     let (blocks, outside): (Vec<&Parameter>, Vec<&Parameter>) = list.iter().partition(|p| p.layer.is_some());
     let modules = |list: Vec<&Parameter>| -> Vec<Scope> {
         let modules = list.chunk_by(|a, b| a.module == b.module);
-        modules.map(|parameters| Scope::of(parameters[0].module.as_str(), parameters)).collect()
+        modules.map(|parameters| Scope::of(&*parameters[0].module, parameters)).collect()
     };
     [modules(blocks), modules(outside)].concat()
 }

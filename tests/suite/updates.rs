@@ -129,7 +129,7 @@ pub fn shapes(shapes: &[&[usize]]) -> Vec<Parameter> {
             role: Role::MlpInput,
             bias: shape.len() == 1,
             layer: None,
-            module: String::new(),
+            module: "".into(),
             initial: Initial::Zeros,
             decayed: shape.len() > 1,
         };

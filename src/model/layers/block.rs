@@ -51,10 +51,10 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// The inputs of the linear layers, by name.
-    pub fn inputs(&self) -> [(&'static str, &Tensor<2>); 4] {
+    /// The inputs of the linear layers.
+    pub fn inputs(&self) -> [&Tensor<2>; 4] {
         let ([c_attn, attn_proj], [c_fc, mlp_proj]) = (self.attn.inputs(), self.mlp.inputs());
-        [("attn.c_attn", c_attn), ("attn.c_proj", attn_proj), ("mlp.c_fc", c_fc), ("mlp.c_proj", mlp_proj)]
+        [c_attn, attn_proj, c_fc, mlp_proj]
     }
 }
 
