@@ -114,6 +114,15 @@ impl Values {
         }
     }
 
+    /// Adds the numbers of a list of the same type behind these.
+    pub fn append(&mut self, more: Values) {
+        match (self, more) {
+            (Values::F32(v), Values::F32(m)) => v.extend(m),
+            (Values::F64(v), Values::F64(m)) => v.extend(m),
+            _ => panic!("both lists have one dtype"),
+        }
+    }
+
     /// The same numbers in another precision; free when the precision is already right.
     pub fn cast(self, dtype: DType) -> Self {
         match (self, dtype) {

@@ -123,14 +123,6 @@ impl Vectors {
         }
     }
 
-    /// Adds to a sum that may not have begun.
-    pub fn accumulate(sum: &mut Option<Vectors>, term: Vectors) {
-        match sum {
-            None => *sum = Some(term),
-            Some(sum) => sum.add(&term),
-        }
-    }
-
     /// Adds vectors of the same count, length and type to these.
     pub fn add(&mut self, other: &Vectors) {
         match (&mut self.values, &other.values) {

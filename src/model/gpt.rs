@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::fold::{Partial, fold};
 use super::forward::Forward;
 use super::layers::block::{self, Shape};
 use super::layers::layer_norm;
 use super::parameters::{GptLayers, Layout, Weights, WeightsDot};
-use super::statistics::ForwardStatistics;
 use crate::architecture::GptConfig;
 use crate::base::error::{Error, Result};
 use crate::base::values::{DType, Values};
-use crate::base::vectors::Vectors;
 use crate::data::Batch;
 use crate::kernels::attention::Heads;
 use crate::kernels::{cross_entropy as head, embedding, linear};
@@ -119,7 +118,7 @@ impl Gpt {
         self.forward_shaped(batch, self.shape(batch), curvature)
     }
 
-    fn forward_shaped(&self, batch: &Batch, shape: Shape, curvature: bool) -> Forward {
+    pub(super) fn forward_shaped(&self, batch: &Batch, shape: Shape, curvature: bool) -> Forward {
         let ids = |ids: &[u32]| -> Tensor<1, Int> {
             let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
             let n = ids.len();
@@ -146,18 +145,20 @@ impl Gpt {
     pub fn loss(&self, batch: &Batch, micro_batch: usize) -> Result<f64> {
         self.check(batch)?;
         let pieces = batch.micro_batches(micro_batch);
-        let sum: f64 = pieces.iter().map(|b| self.forward(b, false).nll.iter().sum::<f64>()).sum();
+        let sum = fold(&pieces, |_, piece| self.forward(piece, false).nll.iter().sum::<f64>());
         Ok(sum / batch.num_tokens() as f64)
     }
 
-    /// The mean loss of each sequence, all at once.
+    /// The mean loss of each sequence.
     ///
     /// # Errors
     /// [`Error::Usage`] where the batch does not fit the model.
-    pub fn sequence_losses(&self, batch: &Batch) -> Result<Vec<f64>> {
+    pub fn sequence_losses(&self, batch: &Batch, micro_batch: usize) -> Result<Vec<f64>> {
         self.check(batch)?;
-        let nll = self.forward(batch, false).nll;
-        Ok(nll.chunks(batch.seq()).map(|tokens| tokens.iter().sum::<f64>() / batch.seq() as f64).collect())
+        let seq = batch.seq();
+        let mean = |tokens: &[f64]| tokens.iter().sum::<f64>() / seq as f64;
+        let of = |piece: &Batch| self.forward(piece, false).nll.chunks(seq).map(mean).collect::<Vec<_>>();
+        Ok(fold(&batch.micro_batches(micro_batch), |_, piece| of(piece)))
     }
 
     /// The logits (B, T, V), whole: for small models and tests.
@@ -175,40 +176,23 @@ impl Gpt {
     /// # Errors
     /// [`Error::Usage`] where the batch does not fit the model.
     pub fn gradient(&self, batch: &Batch, micro_batch: usize) -> Result<(f64, Values)> {
-        self.gradient_seen(batch, micro_batch, false, &mut |_, _| {})
+        let (loss, gradient, ()) = self.gradient_with(batch, micro_batch, false, |_, _| ())?;
+        Ok((loss, gradient))
     }
 
-    /// What a forward pass says about attention and the residual stream.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where the batch does not fit the model.
-    pub fn statistics(&self, batch: &Batch, micro_batch: usize) -> Result<ForwardStatistics> {
-        self.check(batch)?;
-        let mut statistics = ForwardStatistics::new(batch.seq(), &self.layout);
-        for micro in batch.micro_batches(micro_batch) {
-            let shape = Shape { residual: true, ..self.shape(&micro) };
-            statistics.add(&self.forward_shaped(&micro, shape, false));
-        }
-        Ok(statistics)
-    }
-
-    /// [`gradient`](Self::gradient), showing of each micro-batch, in order, the forward pass and what it adds to
+    /// [`gradient`](Self::gradient), and what `look` makes of each micro-batch's forward pass and of what it adds to
     /// the gradient; `residual` measures the residual stream in the pass.
-    pub(super) fn gradient_seen(
+    pub(super) fn gradient_with<P: Partial>(
         &self,
         batch: &Batch,
         micro_batch: usize,
         residual: bool,
-        see: &mut dyn FnMut(&Forward, &Values),
-    ) -> Result<(f64, Values)> {
+        mut look: impl FnMut(&Forward, &Values) -> P,
+    ) -> Result<(f64, Values, P)> {
         self.check(batch)?;
         let weight = 1.0 / batch.num_tokens() as f64;
-        let mut gradient: Option<Vectors> = None;
-        let mut nll = 0.0;
-        for micro in batch.micro_batches(micro_batch) {
-            let shape = Shape { residual, ..self.shape(&micro) };
-            let forward = self.forward_shaped(&micro, shape, false);
-            nll += forward.nll.iter().sum::<f64>();
+        let pass = |_, piece: &Batch| {
+            let forward = self.forward_shaped(piece, Shape { residual, ..self.shape(piece) }, false);
             let (g_h, g_head) = head::cross_entropy_backward(
                 &forward.h,
                 self.head(),
@@ -218,10 +202,11 @@ impl Gpt {
             );
             let dot = self.backward(&forward, lift(g_h), g_head.unsqueeze_dim(0));
             let part = self.layout.collect(dot);
-            see(&forward, part.values());
-            Vectors::accumulate(&mut gradient, part);
-        }
-        Ok((nll * weight, gradient.expect("a batch has a sequence").into_values()))
+            let seen = look(&forward, part.values());
+            (forward.nll.iter().sum::<f64>(), part, seen)
+        };
+        let (nll, gradient, seen) = fold(&batch.micro_batches(micro_batch), pass);
+        Ok((nll * weight, gradient.into_values(), seen))
     }
 
     /// Parameter gradients from K gradients by the head's input (N, K, C) and matrix (K, V, C).

@@ -1,5 +1,6 @@
 //! GPT-2 as in nanoGPT, with every derivative the instrument needs written by hand.
 
+mod fold;
 mod forward;
 mod gpt;
 mod inputs;
@@ -10,6 +11,7 @@ pub mod parameters;
 mod primal;
 mod statistics;
 
+pub use fold::{Partial, fold, try_fold};
 pub use gpt::Gpt;
 pub use inputs::LayerInputs;
 pub use moments::GradientMoments;

@@ -8,6 +8,7 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
+use super::fold::Partial;
 use super::gpt::Gpt;
 use super::parameters::{GptLayers, Weights};
 use super::primal::Primal;
@@ -45,9 +46,11 @@ impl GradientMoments {
         });
     }
 
-    /// Adds the samples of the next part of the batch.
-    pub fn append(&mut self, other: GradientMoments) {
-        self.tensors.iter_mut().zip(other.tensors).for_each(|(moments, more)| moments.extend(more));
+    /// Of one sample.
+    pub fn of(parameters: &[Parameter], gradient: &Values, mean: &Values) -> Self {
+        let mut moments = Self::new(parameters);
+        moments.push(parameters, gradient, mean);
+        moments
     }
 
     /// Of gradients `factor` times as large; ḡ stays.
@@ -56,6 +59,12 @@ impl GradientMoments {
             *own *= factor * factor;
             *with_mean *= factor;
         }
+    }
+}
+
+impl Partial for GradientMoments {
+    fn add(&mut self, next: Self) {
+        self.tensors.iter_mut().zip(next.tensors).for_each(|(moments, next)| moments.extend(next));
     }
 }
 

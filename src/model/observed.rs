@@ -6,6 +6,8 @@
 //! Taking them from activations instead, as [`Primal::moments`](super::Primal::moments) does, would keep the passes
 //! of all micro-batches, and to hold one at a time is what accumulation is for.
 
+use super::fold::try_fold;
+use super::forward::Forward;
 use super::gpt::Gpt;
 use super::inputs::LayerInputs;
 use super::moments::GradientMoments;
@@ -52,24 +54,16 @@ impl Gpt {
         micro_batch: usize,
         look: Look,
     ) -> Result<(f64, Values, Seen)> {
-        let mut inputs = look.tokens.map(|tokens| self.no_inputs(batch, tokens));
-        let mut statistics = look.statistics.then(|| ForwardStatistics::new(batch.seq(), self.layout()));
         let keep = look.micro_batches && batch.batch_size().div_ceil(micro_batch) * self.layout().n() <= KEPT;
-        let mut parts = Vec::new();
         let mut first = 0;
-        let (loss, gradient) =
-            self.gradient_seen(batch, micro_batch, look.statistics, &mut |forward, part| {
-                if let (Some(inputs), Some(tokens)) = (&mut inputs, look.tokens) {
-                    self.pick(forward, first, tokens, inputs);
-                }
-                if let Some(statistics) = &mut statistics {
-                    statistics.add(forward);
-                }
-                if keep {
-                    parts.push(part.clone());
-                }
-                first += forward.nll.len();
-            })?;
+        let see = |forward: &Forward, part: &Values| {
+            let inputs = look.tokens.map(|tokens| self.inputs_of(forward, first, tokens));
+            first += forward.nll.len();
+            let statistics = look.statistics.then(|| ForwardStatistics::new(forward, self.layout()));
+            (inputs, statistics, if keep { vec![part.clone()] } else { vec![] })
+        };
+        let (loss, gradient, (inputs, statistics, parts)) =
+            self.gradient_with(batch, micro_batch, look.statistics, see)?;
         let moments = || self.micro_moments(batch, micro_batch, &parts, &gradient);
         let micro_batches = look.micro_batches.then(moments).transpose()?;
         Ok((loss, gradient, Seen { inputs, statistics, micro_batches }))
@@ -85,17 +79,16 @@ impl Gpt {
     ) -> Result<GradientMoments> {
         assert!(batch.batch_size().is_multiple_of(micro_batch));
         let parameters = self.layout().parameters();
-        let mut moments = GradientMoments::new(parameters);
         if parts.is_empty() {
-            for piece in batch.micro_batches(micro_batch) {
-                let (_, gradient) = self.gradient(&piece, micro_batch)?;
-                moments.push(parameters, &gradient, mean);
-            }
-        } else {
-            parts.iter().for_each(|part| moments.push(parameters, part, mean));
-            // a part counts as much as its share of the tokens
-            moments.scale(parts.len() as f64);
+            return try_fold(&batch.micro_batches(micro_batch), |_, piece| {
+                let (_, gradient) = self.gradient(piece, micro_batch)?;
+                Ok(GradientMoments::of(parameters, &gradient, mean))
+            });
         }
+        let mut moments = GradientMoments::new(parameters);
+        parts.iter().for_each(|part| moments.push(parameters, part, mean));
+        // a part counts as much as its share of the tokens
+        moments.scale(parts.len() as f64);
         Ok(moments)
     }
 }

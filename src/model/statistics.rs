@@ -8,8 +8,13 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 
+use super::fold::{Partial, fold};
 use super::forward::Forward;
+use super::gpt::Gpt;
+use super::layers::block::{Kept, Shape};
 use super::parameters::Layout;
+use crate::base::error::Result;
+use crate::data::Batch;
 
 /// One row of one head's softmax: query position i sees keys 0 to i.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,8 +33,8 @@ struct LayerStatistics {
     module: Arc<str>,
     /// (B, H, T).
     rows: Vec<RowStatistics>,
-    /// Sums over tokens of the three mean squares of the residual stream.
-    residual: [f64; 3],
+    /// Of each token the three mean squares of the residual stream.
+    residual: Vec<[f64; 3]>,
 }
 
 /// What was seen in the forward passes of one batch.
@@ -44,26 +49,29 @@ pub struct ForwardStatistics {
 }
 
 impl ForwardStatistics {
-    /// Of no pass yet, for sequences of `seq` tokens.
-    pub(super) fn new(seq: usize, layout: &Layout) -> Self {
-        let of =
-            |module: &Arc<str>| LayerStatistics { module: module.clone(), rows: vec![], residual: [0.0; 3] };
-        let layers = layout.blocks().map(of).collect();
-        ForwardStatistics { seq, n_head: layout.config().n_head, layers, log_z: 0.0, tokens: 0 }
-    }
-
-    /// Joins what one forward pass saw.
-    pub(super) fn add(&mut self, forward: &Forward) {
-        self.log_z += numbers(&forward.head.lse).iter().sum::<f64>();
-        self.tokens += forward.nll.len();
-        for (layer, block) in self.layers.iter_mut().zip(&forward.blocks) {
+    /// Of one forward pass.
+    pub(super) fn new(forward: &Forward, layout: &Layout) -> Self {
+        let of = |(module, block): (&Arc<str>, &Kept)| {
             let rows = numbers(&block.attn.statistics);
-            layer.rows.extend(rows.as_chunks().0.iter().map(|&[entropy, largest_logit, logit_norm]| {
-                RowStatistics { entropy, largest_logit, logit_norm }
-            }));
-            for token in block.residual.iter().flat_map(|r| numbers(r).as_chunks::<3>().0.to_vec()) {
-                layer.residual = std::array::from_fn(|i| layer.residual[i] + token[i]);
+            let row = |&[entropy, largest_logit, logit_norm]: &[f64; 3]| RowStatistics {
+                entropy,
+                largest_logit,
+                logit_norm,
+            };
+            let residual = block.residual.iter().flat_map(|r| numbers(r).as_chunks().0.to_vec());
+            LayerStatistics {
+                module: module.clone(),
+                rows: rows.as_chunks().0.iter().map(row).collect(),
+                residual: residual.collect(),
             }
+        };
+        let heads = forward.shape.heads;
+        ForwardStatistics {
+            seq: heads.seq,
+            n_head: heads.n_head,
+            layers: layout.blocks().zip(&forward.blocks).map(of).collect(),
+            log_z: numbers(&forward.head.lse).iter().sum(),
+            tokens: forward.nll.len(),
         }
     }
 
@@ -106,7 +114,36 @@ impl ForwardStatistics {
     /// Root mean square, over tokens and channels, of the stream that enters block `layer`, of what attention
     /// adds to it, and of what the MLP adds to that.
     pub fn residual_rms(&self, layer: usize) -> [f64; 3] {
-        self.layers[layer].residual.map(|square| (square / self.tokens as f64).sqrt())
+        let mut squares = [0.0; 3];
+        for token in &self.layers[layer].residual {
+            squares = std::array::from_fn(|i| squares[i] + token[i]);
+        }
+        squares.map(|square: f64| (square / self.tokens as f64).sqrt())
+    }
+}
+
+impl Partial for ForwardStatistics {
+    fn add(&mut self, next: Self) {
+        self.log_z += next.log_z;
+        self.tokens += next.tokens;
+        for (layer, next) in self.layers.iter_mut().zip(next.layers) {
+            layer.rows.extend(next.rows);
+            layer.residual.extend(next.residual);
+        }
+    }
+}
+
+impl Gpt {
+    /// What a forward pass says about attention and the residual stream.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::base::error::Error::Usage) where the batch does not fit the model.
+    pub fn statistics(&self, batch: &Batch, micro_batch: usize) -> Result<ForwardStatistics> {
+        self.check(batch)?;
+        Ok(fold(&batch.micro_batches(micro_batch), |_, piece| {
+            let shape = Shape { residual: true, ..self.shape(piece) };
+            ForwardStatistics::new(&self.forward_shaped(piece, shape, false), self.layout())
+        }))
     }
 }
 

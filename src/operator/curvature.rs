@@ -10,7 +10,7 @@ use crate::base::values::{DType, Values};
 use crate::base::vectors::Vectors;
 use crate::data::Batch;
 use crate::linalg::LinearOperator;
-use crate::model::{Gpt, GradientMoments, Primal};
+use crate::model::{Gpt, GradientMoments, Partial, Primal, fold, try_fold};
 
 /// Whether primal passes stay in memory between products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub struct Curvature {
     gpt: Gpt,
     micro: Vec<Batch>,
     weight: f64,
-    kept: Option<Vec<Primal>>,
+    /// Of each micro-batch, or none.
+    kept: Vec<Primal>,
     loss: f64,
     gradient: Values,
     seconds: f64,
@@ -42,20 +43,13 @@ impl Curvature {
         gpt.check(batch)?;
         let weight = 1.0 / batch.num_tokens() as f64;
         let micro = batch.micro_batches(micro_batch);
-        let mut gradient = None;
-        let mut kept = (keep == Keep::Kept).then(Vec::new);
-        let mut nll = 0.0;
         let start = Instant::now();
-        for piece in &micro {
-            let (primal, sum, part) = Primal::new(&gpt, piece, weight);
-            nll += sum;
-            Vectors::accumulate(&mut gradient, part);
-            if let Some(kept) = &mut kept {
-                kept.push(primal);
-            }
-        }
+        let (nll, gradient, kept) = fold(&micro, |_, piece| {
+            let (primal, nll, gradient) = Primal::new(&gpt, piece, weight);
+            (nll, gradient, if keep == Keep::Kept { vec![primal] } else { vec![] })
+        });
         let seconds = start.elapsed().as_secs_f64();
-        let gradient = gradient.expect("a batch has a sequence").into_values();
+        let gradient = gradient.into_values();
         if !(nll * weight).is_finite() || gradient.first_nonfinite().is_some() {
             return Err(Error::NonFinite {
                 what: "the loss or its gradient on this batch".into(),
@@ -83,7 +77,7 @@ impl Curvature {
     /// About how long one product with the Hessian takes, from the time of the primal pass: in units of
     /// one GEMM a product is 6 and a primal pass 3, and what is not kept is computed again.
     pub fn predicted_seconds(&self) -> f64 {
-        self.seconds * if self.kept.is_some() { 2.0 } else { 3.0 }
+        self.seconds * if self.kept.is_empty() { 3.0 } else { 2.0 }
     }
 
     /// For each `sequences` sequences in turn, with g_i the gradient of their mean loss and ḡ that of the whole
@@ -97,37 +91,22 @@ impl Curvature {
     /// Where the batch is not of a multiple of `sequences`: a caller's mistake.
     pub fn moments(&self, sequences: usize) -> Result<GradientMoments> {
         let parameters = self.gpt.layout().parameters();
-        let mut moments = GradientMoments::new(parameters);
         if self.micro.iter().any(|piece| !piece.batch_size().is_multiple_of(sequences)) {
             let largest = self.micro[0].batch_size();
-            for piece in Batch::concatenate(&self.micro).micro_batches(sequences) {
-                let (_, gradient) = self.gpt.gradient(&piece, largest)?;
-                moments.push(parameters, &gradient, &self.gradient);
-            }
-            return Ok(moments);
-        }
-        let mean = self.gpt.layout().weights(&self.gradient);
-        for (i, piece) in self.micro.iter().enumerate() {
-            moments.append(match &self.kept {
-                Some(kept) => kept[i].moments(&self.gpt, &mean, sequences),
-                None => Primal::new(&self.gpt, piece, self.weight).0.moments(&self.gpt, &mean, sequences),
+            return try_fold(&Batch::concatenate(&self.micro).micro_batches(sequences), |_, piece| {
+                let (_, gradient) = self.gpt.gradient(piece, largest)?;
+                Ok(GradientMoments::of(parameters, &gradient, &self.gradient))
             });
         }
+        let mean = self.gpt.layout().weights(&self.gradient);
+        let mut moments = self.over_passes(|primal| primal.moments(&self.gpt, &mean, sequences));
         // a token counts for one of all in the pass, for one of its piece's in g_i
         moments.scale(moments.samples() as f64);
         Ok(moments)
     }
 
     fn product(&self, x: &Vectors, product: impl Fn(&Primal, &Gpt, &Vectors) -> Vectors) -> Result<Vectors> {
-        let mut out = None;
-        for (i, piece) in self.micro.iter().enumerate() {
-            let part = match &self.kept {
-                Some(kept) => product(&kept[i], &self.gpt, x),
-                None => product(&Primal::new(&self.gpt, piece, self.weight).0, &self.gpt, x),
-            };
-            Vectors::accumulate(&mut out, part);
-        }
-        let out: Vectors = out.expect("a batch has a sequence");
+        let out = self.over_passes(|primal| product(primal, &self.gpt, x));
         if !out.values().all_finite() {
             return Err(Error::NonFinite {
                 what: "a product with the operator".into(),
@@ -135,6 +114,14 @@ impl Curvature {
             });
         }
         Ok(out)
+    }
+
+    /// What `of` makes of the primal passes, added up.
+    fn over_passes<P: Partial>(&self, of: impl Fn(&Primal) -> P) -> P {
+        fold(&self.micro, |i, piece| match self.kept.get(i) {
+            Some(kept) => of(kept),
+            None => of(&Primal::new(&self.gpt, piece, self.weight).0),
+        })
     }
 }
 

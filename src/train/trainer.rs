@@ -301,13 +301,8 @@ impl Trainer {
 
     /// The loss of each evaluation sequence, and what rows call them together.
     fn evaluate(&self) -> Result<(Vec<f64>, String)> {
-        let batches = evaluation_batches(&self.config, &self.corpus)?;
-        let losses = batches
-            .chunks(self.config.batch_size)
-            .map(|pieces| self.gpt.sequence_losses(&Batch::concatenate(pieces)))
-            .collect::<Result<Vec<_>>>()?
-            .concat();
-        Ok((losses, Batch::concatenate(&batches).id()))
+        let batch = Batch::concatenate(&evaluation_batches(&self.config, &self.corpus)?);
+        Ok((self.gpt.sequence_losses(&batch, self.config.batch_size)?, batch.id()))
     }
 
     /// A checkpoint of the last update, once: what it speaks for is on disk before it is, and what a checkpoint

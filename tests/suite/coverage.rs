@@ -380,11 +380,11 @@ fn adaptive_rates_and_representations() {
 fn validation_losses() {
     let (trained, (seeds, _)) = (Trained::new(), seeds(200));
     let gpt = trained.at(300, trained.first(1), DType::F64, 0).gpt().unwrap().clone();
-    let all = gpt.sequence_losses(&trained.all()).unwrap();
+    let all = gpt.sequence_losses(&trained.all(), 100).unwrap();
     let truth = sum(all.iter().copied()) / all.len() as f64;
     let mut tally = Tally::default();
     for seed in 0..seeds {
-        let losses = gpt.sequence_losses(&trained.drawn(16, seed)).unwrap();
+        let losses = gpt.sequence_losses(&trained.drawn(16, seed), 16).unwrap();
         let (loss, half_width) = interval::of_mean(&losses).unwrap();
         tally.add(&[Row::new("train/val_loss", loss).uncertainty(half_width)], |_| Some(truth));
     }

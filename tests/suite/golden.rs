@@ -11,7 +11,7 @@ use warmlab::base::settings::Settings;
 use warmlab::base::values::{DType, Values};
 use warmlab::base::vectors::Vectors;
 use warmlab::data::{Batch, read_batch};
-use warmlab::model::{Gpt, Primal};
+use warmlab::model::{Gpt, Primal, fold};
 use warmlab::run::{self, Checkpoint};
 use warmlab::snapshot::Snapshot;
 use warmlab::snapshot::analysis::{Analysis, Options};
@@ -96,17 +96,15 @@ fn loss_logits_gradient_and_products_agree_with_pytorch() {
                 let (_, gradient) = golden.gpt.gradient(&golden.batch, micro).unwrap();
                 let error = relative(&gradient.to_f64(), &golden.reference("grad"));
                 assert!(error < close, "{name} {dtype}: gradient {error}");
-                let (mut gradient, mut hvp, mut ggn) = (None, None, None);
-                for piece in golden.batch.micro_batches(micro) {
+                let (gradient, hvp, ggn) = fold(&golden.batch.micro_batches(micro), |_, piece| {
                     let weight = 1.0 / golden.batch.num_tokens() as f64;
-                    let (primal, _, part) = Primal::new(&golden.gpt, &piece, weight);
-                    Vectors::accumulate(&mut gradient, part);
-                    Vectors::accumulate(&mut hvp, primal.hessian_product(&golden.gpt, &vectors));
-                    Vectors::accumulate(&mut ggn, primal.gauss_newton_product(&golden.gpt, &vectors));
-                }
-                assert!(relative(&gradient.unwrap().row(0), &golden.reference("grad")) < close);
+                    let (primal, _, part) = Primal::new(&golden.gpt, piece, weight);
+                    let hvp = primal.hessian_product(&golden.gpt, &vectors);
+                    (part, hvp, primal.gauss_newton_product(&golden.gpt, &vectors))
+                });
+                assert!(relative(&gradient.row(0), &golden.reference("grad")) < close);
                 for (product, name) in [(hvp, "hvp"), (ggn, "ggn_vp")] {
-                    let error = relative(&product.unwrap().values().to_f64(), &golden.reference(name));
+                    let error = relative(&product.values().to_f64(), &golden.reference(name));
                     assert!(error < close, "{name} {dtype}: {error}");
                 }
             }
