@@ -10,6 +10,7 @@ mod preconditioner;
 mod real;
 mod representation;
 mod rule;
+mod sgd;
 pub mod stability;
 mod statistics;
 mod sums;
@@ -35,7 +36,7 @@ use crate::base::specification::Specification;
 pub type Optimizer = Chosen<dyn Rule>;
 
 /// Every optimizer that trains.
-pub const OPTIMIZERS: &[&Entry<dyn Rule>] = &[&adamw::ENTRY];
+pub const OPTIMIZERS: &[&Entry<dyn Rule>] = &[&adamw::ENTRY, &sgd::ENTRY];
 
 /// Optimizers whose checkpoints are measured, and that do not train here.
 const MEASURED: &[&Entry<dyn Rule>] = &[&adamw::ADAM, &adamw::AMSGRAD];

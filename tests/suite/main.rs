@@ -35,6 +35,7 @@ mod reports;
 mod resume;
 mod said;
 mod schedules;
+mod sgd;
 mod solvers;
 mod spectra;
 mod support;
