@@ -14,6 +14,7 @@ use crate::base::values::DType;
 use crate::measure::batches::DEFAULT_BATCH_SIZE;
 use crate::measure::{self, Request, Source};
 use crate::measure::{Sequences, Tokens};
+use crate::run::Given;
 
 /// Folder of runs when none is named.
 pub const RUNS: &str = "runs";
@@ -46,6 +47,21 @@ pub struct Computing {
     pub device: Device,
 }
 
+/// What a checkpoint may not say of itself.
+#[derive(Args, Debug, Clone)]
+pub struct Unsaid {
+    /// Attention heads, for a checkpoint that does not say how many it has
+    #[arg(long, value_name = "H", value_parser = whole::<usize>(Takes::POSITIVE_COUNT), help_heading = "Input")]
+    n_head: Option<usize>,
+}
+
+impl Unsaid {
+    /// The same for those who read it.
+    pub fn given(&self) -> Given {
+        Given { n_head: self.n_head }
+    }
+}
+
 /// What to measure on.
 #[derive(Args, Debug, Clone)]
 pub struct Measuring {
@@ -65,6 +81,8 @@ pub struct Measuring {
         help_heading = "Input"
     )]
     pub steps: Option<Steps>,
+    #[command(flatten)]
+    pub unsaid: Unsaid,
     /// Leave out checkpoints of --run whose report is there already (same checkpoint, batches and options)
     #[arg(long, requires = "run", conflicts_with = "ckpt", help_heading = "Input")]
     pub resume: bool,
@@ -186,6 +204,7 @@ impl Measuring {
             micro_batch: self.micro_batch,
             memory: self.memory,
             threads: everywhere.threads,
+            given: self.unsaid.given(),
         };
         Ok(Request { source, tokens, computing, out: self.out, resume: self.resume })
     }

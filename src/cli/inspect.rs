@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::flags::Everywhere;
+use super::flags::{Everywhere, Unsaid};
 use super::survey;
 use super::terminal::Terminal;
 use super::verdict::Outcome;
 use crate::base::error::{Error, Result};
 use crate::base::values::{DType, Values};
 use crate::report;
-use crate::run::{self, Checkpoint, Listed};
+use crate::run::{self, Checkpoint, Listed, Moments};
 
 /// Describe a checkpoint, a run, a report, or a folder of reports
 #[derive(Args)]
@@ -22,6 +22,8 @@ use crate::run::{self, Checkpoint, Listed};
 pub struct Inspect {
     /// A checkpoint (file or folder), a run, a report, or a folder of reports
     path: PathBuf,
+    #[command(flatten)]
+    unsaid: Unsaid,
     #[command(flatten)]
     everywhere: Everywhere,
 }
@@ -43,7 +45,7 @@ impl Inspect {
             terminal.data(&text)?;
             return Ok(Outcome::Done);
         }
-        let checkpoint = match run::open(&self.path, DType::F64) {
+        let checkpoint = match run::open_for(&self.path, DType::F64, Moments::Both, &self.unsaid.given()) {
             Ok(checkpoint) => checkpoint,
             Err(error) => {
                 // what is no checkpoint may still hold tensors, which tell what it is
@@ -128,7 +130,10 @@ fn describe(checkpoint: &Checkpoint) -> String {
         line("training loss", report::plain(loss));
     }
     match &checkpoint.optimizer {
-        None => line("optimizer", checkpoint.without_optimizer.clone().unwrap_or("none".into())),
+        None => line(
+            "optimizer",
+            checkpoint.without_optimizer.as_ref().map_or("none".into(), |none| none.reason.clone()),
+        ),
         Some(o) => {
             let state: Vec<&str> = o.vectors.keys().map(String::as_str).collect();
             let state = if state.is_empty() {

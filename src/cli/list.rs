@@ -16,6 +16,7 @@ use crate::data::recipes;
 use crate::measure::{metadata, training};
 use crate::optim::OPTIMIZERS;
 use crate::report;
+use crate::run::FORMATS;
 use crate::schedule::SCHEDULES;
 use crate::snapshot::analysis::Quantity;
 
@@ -32,6 +33,9 @@ pub struct List {
     /// List the optimizers with their keys and sources
     #[arg(long, conflicts_with_all = ["dictionary", "schedules"])]
     optimizers: bool,
+    /// List the formats of checkpoints and logs, read or only recognised
+    #[arg(long, conflicts_with_all = ["dictionary", "schedules", "optimizers"])]
+    formats: bool,
     #[command(flatten)]
     everywhere: Everywhere,
 }
@@ -49,6 +53,9 @@ impl List {
         }
         if self.optimizers {
             return entries(OPTIMIZERS, terminal);
+        }
+        if self.formats {
+            return formats(terminal);
         }
         let mut text = String::new();
         let analyses = ANALYSES.iter().map(|a| (a.name(), a.about(), a.quantities()));
@@ -99,6 +106,18 @@ fn entries<T: ?Sized>(all: &[&Entry<T>], terminal: &Terminal) -> Result<Outcome>
         for key in *keys {
             let _ = writeln!(text, "  - {}: {} [default: {}]", key.name, key.help, key.fallback);
         }
+    }
+    print(&text, terminal)
+}
+
+/// What --ckpt and --run take, and what is only recognised.
+fn formats(terminal: &Terminal) -> Result<Outcome> {
+    let mut text = String::new();
+    for (i, format) in FORMATS.iter().enumerate() {
+        let space = if i == 0 { "" } else { "\n" };
+        let refused = if format.is_read() { "" } else { ", which is recognised and not read" };
+        let _ = writeln!(text, "{space}{}\n  {}{refused}", format.name(), format.about());
+        format.names().iter().for_each(|name| text.push_str(&format!("  - {name}\n")));
     }
     print(&text, terminal)
 }

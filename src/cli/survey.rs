@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::base::error::Result;
 use crate::report::{self, SCHEMA_VERSION};
 use crate::run;
-use crate::train::{StepLog, TrainConfig};
+use crate::train::TrainConfig;
 
 /// The description of a folder of runs or of reports; `None` where it is neither, or a checkpoint.
 ///
 /// # Errors
 /// Where it cannot be listed.
 pub fn describe(folder: &Path) -> Result<Option<String>> {
-    if ["config.json", "ckpt.pt", "model.safetensors"].iter().any(|name| folder.join(name).exists()) {
+    if run::is_checkpoint(folder) {
         return Ok(None);
     }
     let checkpoints = run::checkpoints(folder)?;
@@ -66,13 +66,14 @@ fn of_run(folder: &Path, steps: BTreeSet<u64>) -> Result<String> {
         }
         reports = config.out.join(&name);
     }
-    let lines = StepLog::read(&folder.join("steps.jsonl"))?;
-    if let Some(last) = lines.last() {
+    let series = run::series(folder)?;
+    let last = |name: &str| series.iter().find(|series| series.name == name)?.points.last().copied();
+    if let Some((step, loss)) = last("loss") {
         let asked = config.map_or_else(String::new, |config| format!(" of {}", config.steps));
-        line("updates", format!("{}{asked}", last.step));
-        line("training loss", format!("{} at update {}", report::plain(last.loss), last.step));
+        line("updates", format!("{step}{asked}"));
+        line("training loss", format!("{} at update {step}", report::plain(loss)));
     }
-    if let Some((loss, step)) = lines.iter().rev().find_map(|line| Some((line.val_loss?, line.step))) {
+    if let Some((step, loss)) = last("val_loss") {
         line("validation loss", format!("{} after {step} updates", report::plain(loss)));
     }
     line("checkpoints", list(&steps));

@@ -7,6 +7,7 @@ use crate::base::resources;
 use crate::base::settings::Settings;
 use crate::base::steps::Steps;
 use crate::base::values::DType;
+use crate::run::Given;
 
 /// Everything but the analysis.
 #[derive(Debug, Clone)]
@@ -87,6 +88,8 @@ pub struct Computing {
     pub memory: Option<u64>,
     /// Threads; those of the process are set already.
     pub threads: Option<usize>,
+    /// What checkpoints are known to be that do not say it themselves.
+    pub given: Given,
 }
 
 impl Computing {
@@ -106,6 +109,7 @@ impl Computing {
         let given = [
             ("memory", self.memory.map(|bytes| bytes.to_string())),
             ("micro-batch", self.micro_batch.map(|size| size.to_string())),
+            ("n-head", self.given.n_head.map(|heads| heads.to_string())),
             ("seed", Some(self.seed.to_string())),
             ("threads", self.threads.map(|threads| threads.to_string())),
         ];

@@ -37,7 +37,7 @@ pub fn targets(source: &Source, observer: &dyn Observer) -> Result<Vec<Target>> 
                 return Err(Error::file_hint(
                     run,
                     "holds no checkpoints",
-                    "they lie in RUN/checkpoints/step_N, or are RUN/ckpt.pt, RUN/ckpt_N.pt or RUN/checkpoint-N",
+                    format!("they lie in RUN or RUN/checkpoints, and are called {}", run::names()),
                 ));
             }
             if let Some(steps) = steps {

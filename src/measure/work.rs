@@ -102,7 +102,8 @@ impl Work<'_> {
         let Work { analysis, options, request, .. } = *self;
         let say = |text: &str| observer.all.note(text);
         let moments = analysis.moments(options);
-        let mut checkpoint = run::open(&target.path, request.computing.dtype)?.with_moments(moments);
+        let mut checkpoint =
+            run::open_for(&target.path, request.computing.dtype, moments, &request.computing.given)?;
         checkpoint.notes.iter().for_each(|note| say(note));
         if let Some(run) = &target.run {
             checkpoint.run = run::folder_name(run);

@@ -13,7 +13,7 @@ pub struct Checkpoint {
     pub path: PathBuf,
     /// The run's name.
     pub run: String,
-    /// Its format: "native" or "nanogpt".
+    /// Its format's name.
     pub format: &'static str,
     /// Updates applied, as the run counts them.
     pub step: u64,
@@ -25,8 +25,8 @@ pub struct Checkpoint {
     pub optimizer: Option<OptimizerState>,
     /// Norm of the gradient of update N+1 before clipping, where the run's log has it.
     pub next_grad_norm: Option<f64>,
-    /// Why there is no optimizer, in words for whoever needs one.
-    pub without_optimizer: Option<String>,
+    /// Why there is no optimizer, for whoever needs one.
+    pub without_optimizer: Option<NoOptimizer>,
     /// Training loss, where the checkpoint has it.
     pub loss: Option<f64>,
     /// The seed that batches are drawn from, for runs of our own.
@@ -48,22 +48,11 @@ pub enum Moments {
     Both,
 }
 
-impl Checkpoint {
-    /// Without the moments that nothing reads: each is as large as the parameters.
-    pub fn with_moments(mut self, moments: Moments) -> Self {
-        if let Some(optimizer) = &mut self.optimizer {
-            let rule = optimizer.rule().ok();
-            let dividing = |name: &str| match &rule {
-                Some(rule) => rule.preconditioned_by().contains(&name),
-                // of an optimizer that is not known here, what Adam's relatives divide by
-                None => name.ends_with("_sq"),
-            };
-            optimizer.vectors.retain(|name, _| match moments {
-                Moments::None => false,
-                Moments::Second => dividing(name),
-                Moments::Both => true,
-            });
-        }
-        self
-    }
+/// Why a checkpoint has no optimizer to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoOptimizer {
+    /// What is missing or wrong, a clause.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: &'static str,
 }

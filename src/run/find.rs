@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::format::step_of;
+use super::formats::FORMATS;
 use crate::base::error::{Error, IoContext, Result};
 
 /// A checkpoint on disk.
@@ -14,13 +16,9 @@ pub struct Found {
     pub run: Option<PathBuf>,
 }
 
-/// The step in a checkpoint's name: `step_500`, `step_500.pt`, `ckpt_500.pt`, `model_00500.pt`, `checkpoint-500`.
-pub fn step_in_name(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    let stem = name.strip_suffix(".pt").unwrap_or(name);
-    ["step_", "ckpt_", "model_", "checkpoint-"]
-        .iter()
-        .find_map(|prefix| stem.strip_prefix(prefix)?.parse().ok())
+/// The step in the name of a checkpoint of some format.
+fn step_in_name(path: &Path) -> Option<u64> {
+    FORMATS.iter().find_map(|format| step_of(path, format.names()))
 }
 
 /// What `--ckpt text` means: a path that exists; step N of `run`; the newest run below `runs` that has
@@ -69,24 +67,18 @@ fn in_run(run: &Path, step: u64) -> Result<Option<PathBuf>> {
 /// Where the folder cannot be listed.
 pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    for folder in [run.join("checkpoints"), run.to_path_buf()] {
-        if !folder.is_dir() {
-            continue;
-        }
-        for entry in fs::read_dir(&folder).at("list", &folder)? {
-            let path = entry.at("list", &folder)?.path();
-            if path.file_name().is_some_and(|n| n == "ckpt.pt") {
-                if let Some(step) = super::nanogpt::step(&path) {
-                    found.push((step, path));
-                }
-            } else if let Some(step) = step_in_name(&path) {
-                found.push((step, path));
-            }
-        }
+    for format in FORMATS {
+        found.extend(format.steps(run)?);
     }
     found.sort();
     found.dedup_by_key(|(step, _)| *step);
     Ok(found)
+}
+
+/// What the checkpoints of a run are called, in words.
+pub fn names() -> String {
+    let names = FORMATS.iter().filter(|format| format.is_read()).flat_map(|format| format.names());
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The steps of a run in words.

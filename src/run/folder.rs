@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::find::checkpoints;
+use super::formats::FORMATS;
 use crate::base::error::{Error, Result};
 use crate::base::takes::{nearest, or};
 
@@ -51,10 +52,10 @@ pub fn within(folder: &Path) -> Vec<PathBuf> {
     runs
 }
 
-/// Whether a folder is a run of ours, or has checkpoints of its own.
+/// Whether a folder is a run of some format, or has checkpoints.
 fn is_run(folder: &Path) -> bool {
-    let ours = ["run.toml", "steps.jsonl", "checkpoints"].iter().any(|name| folder.join(name).exists());
-    folder.is_dir() && (ours || checkpoints(folder).is_ok_and(|found| !found.is_empty()))
+    let known = || FORMATS.iter().any(|format| format.is_run(folder));
+    folder.is_dir() && (known() || checkpoints(folder).is_ok_and(|found| !found.is_empty()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The tensors of any file that parses, whatever it is: names, kinds and shapes, no numbers.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -66,14 +65,7 @@ fn of_safetensors(path: &Path) -> Result<Vec<Listed>> {
     let bad = |problem: String| Error::file(path, format!("is not a valid safetensors file: {problem}"));
     let mut file = fs::File::open(path).at("open", path)?;
     let len = file.metadata().at("read", path)?.len();
-    let mut size = [0; 8];
-    file.read_exact(&mut size).map_err(|_| bad("it is too short to hold a header".into()))?;
-    let header = u64::from_le_bytes(size);
-    if header > len.saturating_sub(8) {
-        return Err(bad("its header claims more bytes than the file holds".into()));
-    }
-    let mut bytes = Vec::new();
-    file.take(header).read_to_end(&mut bytes).at("read", path)?;
+    let bytes = super::safetensors::header(&mut file, len).map_err(bad)?;
     let entries: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
     let listed = |(name, entry): (String, Value)| {
         let info: Info = serde_json::from_value(entry).ok()?;

@@ -132,18 +132,11 @@ impl<'a> Snapshot<'a> {
 
     /// What to answer to whoever needs the optimizer this checkpoint does not have.
     pub fn without_optimizer(&self) -> Error {
-        let reason = self.checkpoint().without_optimizer.as_deref();
-        let native = self.checkpoint().format == "native";
+        let none = self.checkpoint().without_optimizer.as_ref();
+        let reason = none.map_or("the checkpoint has no optimizer", |none| &none.reason);
         Error::usage_hint(
-            format!(
-                "this needs to know which Adam trained the model, and {}",
-                reason.unwrap_or("the checkpoint has no optimizer")
-            ),
-            if native {
-                "add the optimizer to state.json, or use a checkpoint saved with its optimizer"
-            } else {
-                "use a checkpoint saved with its optimizer"
-            },
+            format!("this needs to know which Adam trained the model, and {reason}"),
+            none.map_or("use a checkpoint saved with its optimizer", |none| none.hint),
         )
     }
 

@@ -5,19 +5,19 @@
 //! of which one speaks for the other syncs the one before the other gets its name.
 
 mod claim;
+mod hash;
 mod lines;
 mod process;
 mod temporary;
 
 use std::fs;
-use std::io::{BufWriter, ErrorKind, Read, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
-
-use sha2::{Digest, Sha256};
 
 use crate::base::error::{IoContext, Result};
 
 pub use claim::Claim;
+pub use hash::{Pieces, sha256, sha256_hex, sha256_of_file, sha256_of_files};
 pub use lines::{Lines, read_lines};
 pub use temporary::{name as temporary_name, remove_left, unnamed};
 
@@ -118,42 +118,6 @@ pub fn set_listable(_folder: &Path) -> std::io::Result<()> {
 /// As [`write_whole`].
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_whole(path, |out| out.write_all(bytes).at("write", path))
-}
-
-/// SHA-256 in hexadecimal over several pieces, each with its length, so that no two lists of pieces
-/// share a hash by accident.
-pub fn sha256<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hash = Sha256::new();
-    for piece in pieces {
-        hash.update((piece.len() as u64).to_le_bytes());
-        hash.update(piece);
-    }
-    hexadecimal(hash)
-}
-
-/// SHA-256 of bytes, in hexadecimal, as `sha256sum` prints it.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hexadecimal(Sha256::new().chain_update(bytes))
-}
-
-/// SHA-256 of a file's content, in hexadecimal.
-///
-/// # Errors
-/// Where it cannot be read.
-pub fn sha256_of_file(path: &Path) -> Result<String> {
-    let mut file = fs::File::open(path).at("open", path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0u8; 1 << 20];
-    loop {
-        match file.read(&mut buffer).at("read", path)? {
-            0 => return Ok(hexadecimal(hash)),
-            got => hash.update(&buffer[..got]),
-        }
-    }
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

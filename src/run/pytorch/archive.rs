@@ -1,10 +1,10 @@
 //! The containers of `torch.save`: a zip archive, or (before PyTorch 1.6) pickles followed by storages.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use zip::read::ZipReadOptions;
 use zip::{CompressionMethod, ZipArchive};
@@ -24,9 +24,9 @@ pub struct Archive {
 
 enum Kind {
     /// An archive with its folder inside.
-    Zip(RefCell<ZipArchive<BufReader<File>>>, String),
+    Zip(Mutex<ZipArchive<BufReader<File>>>, String),
     /// Where each storage lies in the file: position, bytes.
-    Legacy(RefCell<File>, HashMap<String, (u64, u64)>),
+    Legacy(Mutex<File>, HashMap<String, (u64, u64)>),
 }
 
 /// Opens a file of `torch.save`, or a bare pickle.
@@ -68,7 +68,7 @@ fn open_zip(file: File, len: u64) -> Result<(Kind, Pickle), String> {
     }
     let bytes = entry(&mut zip, &name, 0, size, len)?;
     let pickle = Pickle::parse(&mut Cursor::new(bytes))?;
-    Ok((Kind::Zip(RefCell::new(zip), root), pickle))
+    Ok((Kind::Zip(Mutex::new(zip), root), pickle))
 }
 
 /// `len` bytes of an entry after the first `start`, fewer where it ends.
@@ -115,7 +115,7 @@ fn open_legacy(mut file: File, len: u64) -> Result<(Kind, Pickle), String> {
     let mut reader = BufReader::new(file);
     if !start.windows(MAGIC.len()).any(|bytes| bytes == MAGIC) {
         let pickle = Pickle::parse(&mut reader)?;
-        return Ok((Kind::Legacy(RefCell::new(reader.into_inner()), HashMap::new()), pickle));
+        return Ok((Kind::Legacy(Mutex::new(reader.into_inner()), HashMap::new()), pickle));
     }
     let (_magic, version) = (Pickle::parse(&mut reader)?, Pickle::parse(&mut reader)?);
     if version.value(version.root()) != &Value::Int(1001) {
@@ -144,7 +144,7 @@ fn open_legacy(mut file: File, len: u64) -> Result<(Kind, Pickle), String> {
         places.insert(key.to_string(), (at + 8, bytes));
         at = end.ok_or_else(|| format!("it is cut off: storage {key} ends beyond its {len} bytes"))?;
     }
-    Ok((Kind::Legacy(RefCell::new(reader.into_inner()), places), pickle))
+    Ok((Kind::Legacy(Mutex::new(reader.into_inner()), places), pickle))
 }
 
 impl Archive {
@@ -160,12 +160,13 @@ impl Archive {
     pub fn bytes(&self, key: &str, start: u64, len: u64) -> Result<Vec<u8>, String> {
         let bytes = match &self.kind {
             Kind::Zip(zip, root) => {
-                entry(&mut zip.borrow_mut(), &format!("{root}data/{key}"), start, len, self.len)?
+                let mut zip = zip.lock().unwrap_or_else(PoisonError::into_inner);
+                entry(&mut zip, &format!("{root}data/{key}"), start, len, self.len)?
             }
             Kind::Legacy(file, places) => {
                 let &(at, size) = places.get(key).ok_or("has no bytes in the file; the file is damaged")?;
                 let len = len.min(size.saturating_sub(start));
-                let mut file = file.borrow_mut();
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut bytes = Vec::new();
                 file.seek(SeekFrom::Start(at + start))
                     .and_then(|_| (&mut *file).take(len).read_to_end(&mut bytes))

@@ -7,11 +7,13 @@
 mod archive;
 mod named;
 mod tensor;
+mod wrappers;
 
 use std::path::{Path, PathBuf};
 
 pub use named::Named;
 pub use tensor::Tensor;
+pub use wrappers::plain;
 
 use super::tensors::{Stored, decode};
 use crate::base::error::{Error, Result};
@@ -86,6 +88,11 @@ impl TorchFile {
             Value::Float(x) => Some(*x),
             _ => self.numpy_number(id).or_else(|| self.only_number(&self.tensor(id)?)),
         }
+    }
+
+    /// A number that counts something.
+    pub fn count(&self, id: Id) -> Option<u64> {
+        self.number(id).filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x < 1e15).map(|x| x as u64)
     }
 
     /// A truth value, whoever holds it.

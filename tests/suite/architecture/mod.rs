@@ -76,13 +76,17 @@ const CIRCLES: &[(&str, &str, &str)] = &[
         "architecture",
         "a configuration names its architecture, which is a list for a configuration",
     ),
-    ("run::nanogpt::header", "run::find", "formats are being made entries of a registry"),
 ];
 
 /// A module whose submodules are the entries of a registry, and those of them that are none. What an entry is may stand
 /// beside the list: the arrows from a registry to its entries close no circle.
-const REGISTRIES: &[(&str, &[&str])] =
-    &[("analyses", &[]), ("architecture", &["config", "parameter"]), ("optim", OPTIM), ("schedule", &[])];
+const REGISTRIES: &[(&str, &[&str])] = &[
+    ("analyses", &[]),
+    ("architecture", &["config", "parameter"]),
+    ("optim", OPTIM),
+    ("run::formats", &[]),
+    ("schedule", &[]),
+];
 
 /// What optimizers are made of and judged by.
 const OPTIM: &[&str] = &[
@@ -103,7 +107,7 @@ const OPTIM: &[&str] = &[
 
 /// Where an entry is named outside its registry nevertheless: from, the entry, and why.
 const NAMED: &[(&str, &str, &str)] =
-    &[("run::nanogpt::header", "architecture::gpt2", "the format holds no other architecture")];
+    &[("run::torch_gpt", "architecture::gpt2", "its formats hold no other architecture")];
 
 /// A crate and the only rooms that may name it.
 const CRATES: [(&str, &[&str]); 6] = [

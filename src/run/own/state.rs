@@ -1,11 +1,14 @@
 //! state.json: the step, and what the optimizer was told.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::error::{Error, Result};
+use super::layout::STATE_FILE;
+use crate::base::error::{Error, IoContext, Result};
 use crate::base::specification::Specification;
 use crate::optim;
 use crate::run::optimizer::OptimizerState;
@@ -23,6 +26,22 @@ pub struct State {
     /// The update whose loss jumped, where the state was kept because of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_before: Option<u64>,
+}
+
+impl State {
+    /// What a folder says, where it says something.
+    ///
+    /// # Errors
+    /// Where that is damaged.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(STATE_FILE);
+        let bytes = match fs::read(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            read => read.at("read", &path)?,
+        };
+        let bad = |e: serde_json::Error| Error::file(&path, format!("is no checkpoint state: {e}"));
+        serde_json::from_slice(&bytes).map(Some).map_err(bad)
+    }
 }
 
 /// Batches are a function of (seed, step), so this is the whole position.
@@ -86,4 +105,29 @@ pub fn describe(o: &OptimizerState, step: u64) -> serde_json::Value {
         grad_clip: o.grad_clip,
     };
     serde_json::to_value(header).expect("a header is plain data")
+}
+
+/// The update whose jump of the loss a checkpoint was kept for.
+pub fn kept_before(folder: &Path) -> Option<u64> {
+    standing(folder)?.kept_before
+}
+
+/// Where in its run a checkpoint says it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Updates applied.
+    pub step: u64,
+    /// Loss of the last one's batch.
+    pub loss: Option<f64>,
+    /// The run's seed.
+    pub seed: Option<u64>,
+    /// The update whose jump of the loss it was kept for.
+    pub kept_before: Option<u64>,
+}
+
+/// What state.json says, where there is one that can be read.
+pub fn standing(folder: &Path) -> Option<Standing> {
+    let bytes = fs::read(folder.join(STATE_FILE)).ok()?;
+    let State { step, loss, data, kept_before, .. } = serde_json::from_slice(&bytes).ok()?;
+    Some(Standing { step, loss, seed: data.map(|data| data.seed), kept_before })
 }

@@ -1,11 +1,4 @@
-//! warmlab's own checkpoint folder: config.json, model.safetensors, optimizer.safetensors, state.json.
-//!
-//! A folder with only the first two is a valid checkpoint. Tensors carry nanoGPT's names and shapes;
-//! tied weights are stored once.
-
-mod moments;
-mod state;
-mod tied;
+//! Writing a folder, whole or not at all.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,123 +6,18 @@ use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, View};
-use state::{DataPosition, State};
 
-use super::checkpoint::Checkpoint;
-use super::clipping;
-use super::find::step_in_name;
-use super::name;
-use super::tensors::{self, Safe, read_flat};
-use crate::architecture::{GptConfig, Parameter};
+use super::layout::{CONFIG_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE};
+use super::state::{self, DataPosition, State};
+use crate::architecture::Parameter;
 use crate::base::error::{Error, IoContext, Result};
 use crate::base::files;
 use crate::base::values::{DType, Values};
-
-/// The file of parameters.
-pub const MODEL_FILE: &str = "model.safetensors";
-/// The file of the optimizer's vectors.
-pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+use crate::run::checkpoint::Checkpoint;
+use crate::run::safetensors as safetensors_file;
 
 /// How the name of a folder begins while it is written.
 const UNFINISHED: &str = ".writing-";
-
-/// Whether config.json is Hugging Face's.
-pub fn is_hugging_face(folder: &Path) -> bool {
-    fs::read(folder.join("config.json"))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
-        .is_some_and(|config| config.get("model_type").is_some() || config.get("architectures").is_some())
-}
-
-/// Reads a native folder.
-///
-/// # Errors
-/// Naming the file, the tensor and the problem.
-pub fn read(folder: &Path, dtype: DType) -> Result<Checkpoint> {
-    let config_path = folder.join("config.json");
-    let config_bytes = fs::read(&config_path).at("read", &config_path)?;
-    let config = GptConfig::from_json(&config_bytes)
-        .map_err(|e| Error::file(&config_path, format!("is no model configuration: {e}")))?;
-
-    let model_path = folder.join(MODEL_FILE);
-    let model_bytes = fs::read(&model_path).at("read", &model_path)?;
-    let parameters = config.parameters();
-    let file = Safe::new(&model_path, &model_bytes)?;
-    let spelt = tied::spelling(&file, &model_path, &config)?;
-    let values = read_flat(&file, &model_path, &parameters, dtype, |p| spelt(&p.name))?;
-
-    let state_path = folder.join("state.json");
-    let state_bytes = read_optional(&state_path)?;
-    let state: Option<State> = state_bytes
-        .as_deref()
-        .map(serde_json::from_slice)
-        .transpose()
-        .map_err(|e| Error::file(&state_path, format!("is no checkpoint state: {e}")))?;
-    let mut notes = Vec::new();
-    let step = match (&state, step_in_name(folder)) {
-        (Some(state), _) => state.step,
-        (None, Some(step)) => step,
-        (None, None) => {
-            notes.push(format!("`{}` has no state.json; its step is taken to be 0", folder.display()));
-            0
-        }
-    };
-    let (loss, seed) = state.as_ref().map_or((None, None), |s| (s.loss, s.data.as_ref().map(|d| d.seed)));
-    let clipping = clipping::beside(folder, step);
-    let optimizer_path = folder.join(OPTIMIZER_FILE);
-    let optimizer_bytes = read_optional(&optimizer_path)?;
-    let header = state.and_then(|s| s.optimizer);
-    let moments = optimizer_bytes.as_deref().map(|bytes| (optimizer_path.as_path(), bytes));
-    let (mut optimizer, mut without_optimizer) = (None, None);
-    match moments::read_optimizer(&state_path, header, moments, &spelt, &parameters, dtype, step) {
-        Ok(read) => optimizer = Some(read),
-        Err(reason) => {
-            // a folder of weights alone is nothing to remark on
-            notes.extend(optimizer_bytes.is_some().then(|| reason.clone()));
-            without_optimizer = Some(reason);
-        }
-    }
-    if let Some(o) = &mut optimizer {
-        o.grad_clip = o.grad_clip.or(clipping.threshold);
-        if o.last_lr.is_none() && step > 0 {
-            notes.push(
-                "state.json has no last_lr; the learning rate of the next update is used for the last one"
-                    .into(),
-            );
-        }
-        notes.extend(o.doubt.clone());
-    }
-    let empty: &[u8] = &[];
-    let sha256 = files::sha256([
-        config_bytes.as_slice(),
-        model_bytes.as_slice(),
-        state_bytes.as_deref().unwrap_or(empty),
-        optimizer_bytes.as_deref().unwrap_or(empty),
-    ]);
-    Ok(Checkpoint {
-        path: folder.into(),
-        run: name::of(folder),
-        format: "native",
-        step,
-        config,
-        parameters: values,
-        optimizer,
-        next_grad_norm: clipping.next_norm,
-        without_optimizer,
-        loss,
-        seed,
-        notes,
-        sha256,
-    })
-}
-
-fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e).at("read", path),
-    }
-}
 
 /// One parameter's part of a flat vector, as safetensors wants it.
 struct Part<'a> {
@@ -166,8 +54,9 @@ fn serialise(path: &Path, lists: &[(&str, &Values)], parameters: &[Parameter]) -
             .map(move |parameter| (format!("{prefix}{}", parameter.name), Part { parameter, flat }))
     });
     let owned: Vec<_> = parts.collect();
-    let sum = tensors::checksum(owned.iter().map(|(name, part)| (name.into(), part.data())));
-    let metadata: HashMap<String, String> = [(tensors::CHECKSUM.to_string(), sum)].into();
+    let parts: HashMap<&str, &Part> = owned.iter().map(|(name, part)| (&**name, part)).collect();
+    let sum = safetensors_file::checksum(parts.keys().copied(), |name| Ok(parts[name].data()))?;
+    let metadata: HashMap<String, String> = [(safetensors_file::CHECKSUM.to_string(), sum)].into();
     safetensors::serialize(owned, Some(metadata))
         .map_err(|e| Error::file(path, format!("cannot be written: {e}")))
 }
@@ -188,31 +77,6 @@ pub fn write_kept(folder: &Path, checkpoint: &Checkpoint, jump: u64) -> Result<(
     write_marked(folder, checkpoint, Some(jump))
 }
 
-/// The update whose jump of the loss a checkpoint was kept for.
-pub fn kept_before(folder: &Path) -> Option<u64> {
-    standing(folder)?.kept_before
-}
-
-/// Where in its run a checkpoint says it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
-    /// Updates applied.
-    pub step: u64,
-    /// Loss of the last one's batch.
-    pub loss: Option<f64>,
-    /// The run's seed.
-    pub seed: Option<u64>,
-    /// The update whose jump of the loss it was kept for.
-    pub kept_before: Option<u64>,
-}
-
-/// What state.json says, where there is one that can be read.
-pub fn standing(folder: &Path) -> Option<Standing> {
-    let bytes = fs::read(folder.join("state.json")).ok()?;
-    let State { step, loss, data, kept_before, .. } = serde_json::from_slice(&bytes).ok()?;
-    Some(Standing { step, loss, seed: data.map(|data| data.seed), kept_before })
-}
-
 fn write_marked(folder: &Path, checkpoint: &Checkpoint, kept_before: Option<u64>) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     files::create_folder(parent)?;
@@ -228,7 +92,7 @@ fn write_marked(folder: &Path, checkpoint: &Checkpoint, kept_before: Option<u64>
     let parameters = checkpoint.config.parameters();
 
     let config = serde_json::to_vec_pretty(&checkpoint.config).expect("a configuration is plain data");
-    write("config.json", &config)?;
+    write(CONFIG_FILE, &config)?;
     let model = serialise(folder, &[("", &checkpoint.parameters)], &parameters)?;
     write(MODEL_FILE, &model)?;
     let optimizer = checkpoint.optimizer.as_ref();
@@ -246,7 +110,7 @@ fn write_marked(folder: &Path, checkpoint: &Checkpoint, kept_before: Option<u64>
         kept_before,
     };
     let state = serde_json::to_vec_pretty(&state).expect("a state is plain data");
-    write("state.json", &state)?;
+    write(STATE_FILE, &state)?;
 
     files::set_listable(temporary.path()).at("create", folder)?;
     files::sync_folder(temporary.path()).map_err(|e| e.in_the_making(temporary.path(), folder))?;
@@ -280,9 +144,11 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::state::kept_before;
     use super::*;
+    use crate::architecture::GptConfig;
     use crate::base::specification::Specification;
-    use crate::run::OptimizerState;
+    use crate::run::{self, OptimizerState};
 
     fn example() -> Checkpoint {
         let config: GptConfig = serde_json::from_str(
@@ -322,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("runs/warm/checkpoints/step_12");
         write(&path, &example()).expect("written");
-        let back = read(&path, DType::F64).expect("read");
+        let back = run::open(&path, DType::F64).expect("read");
         let expected = example();
         assert_eq!(back.parameters, expected.parameters);
         assert_eq!((back.run.as_str(), back.step, back.loss, back.seed), ("warm", 12, Some(2.5), Some(7)));
@@ -343,9 +209,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("loose");
         write(&path, &example()).expect("written");
-        fs::remove_file(path.join("state.json")).expect("there");
+        fs::remove_file(path.join(STATE_FILE)).expect("there");
         fs::remove_file(path.join(OPTIMIZER_FILE)).expect("there");
-        let back = read(&path, DType::F32).expect("read");
+        let back = run::open(&path, DType::F32).expect("read");
         assert!(back.optimizer.is_none() && back.parameters.dtype() == DType::F32);
         assert!(back.run.ends_with("-loose") && back.step == 0);
         assert!(back.notes[0].contains("state.json"));

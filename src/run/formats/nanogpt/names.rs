@@ -1,14 +1,6 @@
-//! nanoGPT's names of tensors: what wrappers add to them, and the orders optimizers keep them in.
+//! nanoGPT's names of tensors, in the orders optimizers keep them in.
 
 use crate::architecture::{GptConfig, Parameter, Role};
-
-/// What torch.compile, DataParallel and their like put into names, in any order.
-const WRAPPERS: [&str; 4] = ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-
-/// A name as the model itself has it.
-pub fn plain(name: &str) -> String {
-    name.split('.').filter(|part| !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
-}
 
 /// The parameters of each group of an optimizer, in order.
 pub struct Layout {
@@ -49,13 +41,6 @@ pub fn layouts(config: &GptConfig) -> Vec<Layout> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn wrappers_are_taken_off_in_any_order() {
-        for name in ["module._orig_mod.a.b", "_orig_mod.module.a.b", "module.a._orig_mod.b", "a.b"] {
-            assert_eq!(plain(name), "a.b");
-        }
-    }
 
     #[test]
     fn groups_have_nanogpts_sizes() {

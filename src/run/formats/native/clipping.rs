@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::run::own::layout::{LOG_FILE, RUN_FILE};
+
 /// What is known of the update after a checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Clipping {
@@ -31,12 +33,12 @@ struct Line {
 pub fn beside(folder: &Path, step: u64) -> Clipping {
     let Ok(folder) = folder.canonicalize() else { return Clipping::default() };
     // runs/NAME/checkpoints/step_N, or runs/NAME/step_N
-    let run = folder.ancestors().skip(1).take(2).find(|run| run.join("run.toml").is_file());
+    let run = folder.ancestors().skip(1).take(2).find(|run| run.join(RUN_FILE).is_file());
     let Some(run) = run else { return Clipping::default() };
-    let settings = fs::read_to_string(run.join("run.toml")).ok();
+    let settings = fs::read_to_string(run.join(RUN_FILE)).ok();
     let threshold =
         settings.and_then(|text| toml::from_str::<Settings>(&text).ok()).and_then(|s| s.grad_clip);
-    Clipping { threshold, next_norm: norm_of(&run.join("steps.jsonl"), step + 1) }
+    Clipping { threshold, next_norm: norm_of(&run.join(LOG_FILE), step + 1) }
 }
 
 /// The norm that the log has for `update`; a line cut off or damaged ends the search.

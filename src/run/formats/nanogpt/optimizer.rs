@@ -5,18 +5,21 @@
 //! is verified against it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::names::{layouts, plain};
+use super::names::layouts;
 use super::rate::Schedule;
-use super::recognise::{Rule, rule};
+use super::rule::{Rule, rule};
 use crate::architecture::{GptConfig, Parameter};
 use crate::base::error::{Error, Result};
 use crate::base::pickle::Id;
 use crate::base::specification::Specification;
 use crate::base::values::DType;
+use crate::run::checkpoint::Moments;
+use crate::run::moments;
 use crate::run::optimizer::{OptimizerState, PerTensor};
-use crate::run::pytorch::{Named, TorchFile};
-use crate::run::tensors::{read_flat, vanished};
+use crate::run::pytorch::{Named, TorchFile, plain};
+use crate::run::tensor_map::TensorMap;
 
 /// One group, as far as it is understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,16 +36,15 @@ struct Place {
     state: Option<Id>,
 }
 
-/// Reads the optimizer of a checkpoint of iteration `iter_num`.
+/// Reads the optimizer of a checkpoint of iteration `iter_num`, with the moments that are wanted.
 ///
 /// # Errors
 /// Why its state cannot be used.
 pub fn read(
-    file: &TorchFile,
+    file: &Arc<TorchFile>,
     optimizer: Id,
-    config: &GptConfig,
-    dtype: DType,
-    iter_num: u64,
+    (config, iter_num): (&GptConfig, u64),
+    (wanted, dtype): (Moments, DType),
     notes: &mut Vec<String>,
 ) -> Result<OptimizerState> {
     let (path, pickle) = (file.path(), file.pickle());
@@ -109,22 +111,17 @@ pub fn read(
     optimizer.updates = updates(file, &parameters, &places)?;
     note_skipped(optimizer.updates, iter_num, notes);
 
-    let mut named = Named::new(file);
-    // of an optimizer that is not known here, Adam's moments are of use
-    let kinds = optimizer.rule().map_or(&["exp_avg", "exp_avg_sq"][..], |rule| rule.vectors());
-    for (kind, p) in kinds.iter().flat_map(|kind| parameters.iter().map(move |p| (kind, p))) {
+    let mut named = Named::new(file.clone());
+    for (kind, p) in
+        moments::kinds(&optimizer).iter().flat_map(|kind| parameters.iter().map(move |p| (kind, p)))
+    {
         let tensor = of(p).state.and_then(|state| file.tensor(pickle.get(state, kind)?));
         if let Some(tensor) = tensor {
             named.insert(format!("{kind}.{}", p.name), tensor)?;
         }
     }
-    let flat = |kind: &str| read_flat(&named, path, &parameters, dtype, |p| format!("{kind}.{}", p.name));
-    for kind in kinds {
-        optimizer.vectors.insert((*kind).into(), flat(kind)?);
-    }
-    if let (Some(m), Some(v)) = (optimizer.vector("exp_avg"), optimizer.vector("exp_avg_sq")) {
-        optimizer.doubt = vanished(&named, &parameters, m, v);
-    }
+    let map = |kind: &str| TensorMap::of(config).renamed(|name| format!("{kind}.{name}"));
+    moments::read(&mut optimizer, &named, map, wanted, dtype)?;
     Ok(optimizer)
 }
 
