@@ -19,15 +19,19 @@
 
 use std::sync::Arc;
 
+use clap::Args;
+use serde::Serialize;
+
 use crate::base::error::Result;
 use crate::base::figure::{Column, Figure, Lines, Series, Style, Subject};
 use crate::base::observer::Observer;
 use crate::base::row::{Row, Status};
-use crate::base::takes::Takes;
+use crate::base::takes::{Takes, whole};
 use crate::model::LayerInputs;
 use crate::optim::{Made, Optimizer, UpdateStatistics, representation_change};
 use crate::run::OptimizerState;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training, falls_due};
+use crate::snapshot::analysis::{Analysis, Quantity, Session, Training, falls_due};
+use crate::snapshot::options::{Choices, Flags, Options};
 use crate::snapshot::{Needs, Snapshot};
 
 /// Angles of updates.
@@ -71,24 +75,19 @@ const QUANTITIES: &[Quantity] = &[
     },
 ];
 
-const OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "rrc-rows",
-        value: "N",
-        takes: Takes::COUNT,
-        default: "32",
-        repeatable: false,
-        help: "Tokens sampled for the relative representation change; 0 is all",
-    },
-    OptionSpec {
-        name: "rrc-every",
-        value: "N",
-        takes: Takes::COUNT,
-        default: "10",
-        repeatable: false,
-        help: "In training, updates between representation changes; 0 is off; a checkpoint always has them",
-    },
-];
+/// What the analysis can be told.
+#[derive(Debug, Clone, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct AngularChoices {
+    /// Tokens sampled for the relative representation change; 0 is all
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = whole::<usize>(Takes::COUNT))]
+    rrc_rows: usize,
+    /// In training, updates between representation changes; 0 is off; a checkpoint always has them
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole::<u64>(Takes::COUNT))]
+    rrc_every: u64,
+}
+
+impl Choices for AngularChoices {}
 
 /// How the angle is shown.
 const FIGURES: &[Figure] = &[Figure {
@@ -120,8 +119,8 @@ impl Analysis for Angular {
         QUANTITIES
     }
 
-    fn options(&self) -> &'static [OptionSpec] {
-        OPTIONS
+    fn options(&self) -> Flags {
+        Flags::of::<AngularChoices>()
     }
 
     fn figures(&self) -> &'static [Figure] {
@@ -144,8 +143,8 @@ impl Analysis for Angular {
     }
 
     fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
-        let (rows, every) = (options.get("rrc-rows")?, options.get("rrc-every")?);
-        Ok(Box::new(Turns { rows, every: training.map(|_| every) }))
+        let AngularChoices { rrc_rows, rrc_every } = *options.of();
+        Ok(Box::new(Turns { rows: rrc_rows, every: training.map(|_| rrc_every) }))
     }
 }
 

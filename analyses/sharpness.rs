@@ -24,7 +24,8 @@ use crate::linalg::LinearOperator;
 use crate::operator::{self, Curvature, Demand, critical_rate};
 use crate::optim::{Optimizer, limits};
 use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training};
+use crate::snapshot::analysis::{Analysis, Quantity, Session, Training};
+use crate::snapshot::options::{Flags, NoChoices, Options};
 
 /// Curvature along the directions training moves in.
 pub struct Sharpness;
@@ -96,8 +97,8 @@ impl Analysis for Sharpness {
         QUANTITIES
     }
 
-    fn options(&self) -> &'static [OptionSpec] {
-        &[]
+    fn options(&self) -> Flags {
+        Flags::of::<NoChoices>()
     }
 
     fn notes(&self) -> &'static str {

@@ -25,7 +25,7 @@ use warmlab::model::{Gpt, Look};
 use warmlab::operator::{Curvature, GaussNewton, Hessian, Keep};
 use warmlab::optim::{Optimizer, Part, Updater, clip_factor};
 use warmlab::run::{Checkpoint, OptimizerState};
-use warmlab::snapshot::analysis::{Analysis, Options, Training};
+use warmlab::snapshot::analysis::{Analysis, Training};
 use warmlab::snapshot::{NextUpdate, Snapshot, sample_tokens};
 use warmlab::train::{Cadence, Held, Listener, Ring, initial_parameters};
 
@@ -153,7 +153,7 @@ fn bench(size: &Size, rounds: usize, json: bool) {
     };
     let training = Training { config: &config, optimizer: &adamw, probe: &batch, settings: &settings };
     let tracking = |analysis: &&'static dyn Analysis| {
-        let options = Options::defaults(analysis.options());
+        let options = analysis.options().defaults().unwrap();
         Measurement {
             analysis: *analysis,
             session: analysis.begin(&options, Some(&training)).unwrap(),

@@ -22,47 +22,43 @@
 mod quantities;
 mod resample;
 
+use clap::Args;
+use serde::Serialize;
+
 use crate::base::error::{Error, Result};
 use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::row::{Row, Status};
-use crate::base::takes::Takes;
+use crate::base::takes::{Numbers, Takes, numbers, whole};
 use crate::base::values::Values;
 use crate::optim::{Distribution, Hyperparameters, Part, Sums, UpdateStatistics, distributions};
 use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training, falls_due};
+use crate::snapshot::analysis::{Analysis, Quantity, Session, Training, falls_due};
+use crate::snapshot::options::{Choices, Flags, Options};
 use crate::stats::radam::Convention;
 use crate::stats::{momentum, radam};
 
 /// The state of Adam.
 pub struct Adam;
 
-const OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "quantiles",
-        value: "LIST",
-        takes: Takes::Numbers("a number from 0 to 1", |level| (0.0..=1.0).contains(&level)),
-        default: "0.01,0.25,0.5,0.75,0.99",
-        repeatable: false,
-        help: "Levels of the quantiles of v",
-    },
-    OptionSpec {
-        name: "quantile-every",
-        value: "N",
-        takes: Takes::COUNT,
-        default: "10",
-        repeatable: false,
-        help: "In training, updates between quantiles (and psi_spread); a checkpoint always has them",
-    },
-    OptionSpec {
-        name: "resample",
-        value: "R",
-        takes: Takes::Whole("0, or a whole number from 2 to 10000", |r| r <= 10_000 && r != 1),
-        default: "0",
-        repeatable: false,
-        help: "Streams of resampled batches to measure the variance of the adaptive rate with; 0 is off",
-    },
-];
+/// What the analysis can be told.
+#[derive(Debug, Clone, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct AdamChoices {
+    /// Levels of the quantiles of v
+    #[arg(long, value_name = "LIST", default_value = "0.01,0.25,0.5,0.75,0.99", value_parser = numbers(Takes::SHARE))]
+    quantiles: Numbers,
+    /// In training, updates between quantiles (and psi_spread); a checkpoint always has them
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole::<u64>(Takes::COUNT))]
+    quantile_every: u64,
+    /// Streams of resampled batches to measure the variance of the adaptive rate with; 0 is off
+    #[arg(long, value_name = "R", default_value_t = 0, value_parser = whole::<usize>(STREAMS))]
+    resample: usize,
+}
+
+impl Choices for AdamChoices {}
+
+const STREAMS: Takes = Takes::Whole("0, or a whole number from 2 to 10000", |r| r <= 10_000 && r != 1);
 
 impl Analysis for Adam {
     fn name(&self) -> &'static str {
@@ -81,8 +77,8 @@ impl Analysis for Adam {
         quantities::QUANTITIES
     }
 
-    fn options(&self) -> &'static [OptionSpec] {
-        OPTIONS
+    fn options(&self) -> Flags {
+        Flags::of::<AdamChoices>()
     }
 
     fn figures(&self) -> &'static [Figure] {
@@ -106,8 +102,8 @@ impl Analysis for Adam {
     }
 
     fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
-        let (every, streams): (u64, usize) = (options.get("quantile-every")?, options.get("resample")?);
-        if streams > 0 && training.is_some() {
+        let AdamChoices { quantiles, quantile_every, resample } = options.of::<AdamChoices>().clone();
+        if resample > 0 && training.is_some() {
             return Err(Error::usage_hint(
                 "resample takes a gradient per sequence, and is measured at checkpoints",
                 "warmlab adam --resample",
@@ -119,8 +115,8 @@ impl Analysis for Adam {
             let name = other.entry().name;
             return Err(Error::usage(format!("the run's optimizer is {name}, which is not Adam")));
         }
-        let quantile_every = training.map(|_| every);
-        Ok(Box::new(State { levels: levels(options)?, quantile_every, streams }))
+        let quantile_every = training.map(|_| quantile_every);
+        Ok(Box::new(State { levels: quantiles.0, quantile_every, streams: resample }))
     }
 }
 
@@ -179,13 +175,6 @@ const OF_V: [&str; 8] = [
     "adam/rectification",
     "adam/var_psi_theory",
 ];
-
-fn levels(options: &Options) -> Result<Vec<f64>> {
-    let text: String = options.get("quantiles")?;
-    let level = |text: &str| text.trim().parse().ok().filter(|level| (0.0..=1.0).contains(level));
-    let levels: Option<Vec<f64>> = text.split(',').map(level).collect();
-    levels.ok_or_else(|| Error::usage(format!("--quantiles `{text}` is no list of numbers from 0 to 1")))
-}
 
 /// What the state after the update determines; no batch enters.
 fn state_rows(update: &UpdateStatistics, hyper: &Hyperparameters) -> Vec<Row> {

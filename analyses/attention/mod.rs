@@ -23,13 +23,17 @@ mod figures;
 mod qk;
 mod rows;
 
-use crate::base::error::{Error, Result};
+use clap::Args;
+use serde::Serialize;
+
+use crate::base::error::Result;
 use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::row::Row;
-use crate::base::takes::Takes;
+use crate::base::takes::{Takes, real, whole};
 use crate::run::Moments;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training, falls_due};
+use crate::snapshot::analysis::{Analysis, Quantity, Session, Training, falls_due};
+use crate::snapshot::options::{Choices, Flags, Options};
 use crate::snapshot::{Needs, Snapshot};
 
 pub use qk::rows as qk_rows;
@@ -99,40 +103,22 @@ const QUANTITIES: &[Quantity] = &[
     },
 ];
 
-const OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "collapsed-below",
-        value: "SHARE",
-        takes: Takes::SHARE,
-        default: "0.05",
-        repeatable: false,
-        help: "Normalised entropy below which a row of attention has collapsed",
-    },
-    OptionSpec {
-        name: "qk-every",
-        value: "N",
-        takes: Takes::COUNT,
-        default: "50",
-        repeatable: false,
-        help: "In training, updates between spectra of W_qᵀ W_k; 0 is off; a checkpoint always has them",
-    },
-    OptionSpec {
-        name: "detail-every",
-        value: "N",
-        takes: Takes::COUNT,
-        default: "10",
-        repeatable: false,
-        help: "In training, updates between quantiles and bounds of entropies; a checkpoint always has them",
-    },
-];
-
-fn collapsed_below(options: &Options) -> Result<f64> {
-    let share: f64 = options.get("collapsed-below")?;
-    if !(0.0..=1.0).contains(&share) {
-        return Err(Error::usage(format!("--collapsed-below {share} must be between 0 and 1")));
-    }
-    Ok(share)
+/// What the analysis can be told.
+#[derive(Debug, Clone, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct AttentionChoices {
+    /// Normalised entropy below which a row of attention has collapsed
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = real(Takes::SHARE))]
+    collapsed_below: f64,
+    /// In training, updates between spectra of W_qᵀ W_k; 0 is off; a checkpoint always has them
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = whole::<u64>(Takes::COUNT))]
+    qk_every: u64,
+    /// In training, updates between quantiles and bounds of entropies; a checkpoint always has them
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole::<u64>(Takes::COUNT))]
+    detail_every: u64,
 }
+
+impl Choices for AttentionChoices {}
 
 impl Analysis for Attention {
     fn name(&self) -> &'static str {
@@ -151,8 +137,8 @@ impl Analysis for Attention {
         QUANTITIES
     }
 
-    fn options(&self) -> &'static [OptionSpec] {
-        OPTIONS
+    fn options(&self) -> Flags {
+        Flags::of::<AttentionChoices>()
     }
 
     fn figures(&self) -> &'static [Figure] {
@@ -178,9 +164,8 @@ impl Analysis for Attention {
     }
 
     fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
-        let (qk, detail): (u64, u64) = (options.get("qk-every")?, options.get("detail-every")?);
-        let collapsed_below = collapsed_below(options)?;
-        let (qk_every, detail_every) = (training.map(|_| qk), training.map(|_| detail));
+        let AttentionChoices { collapsed_below, qk_every, detail_every } = *options.of();
+        let (qk_every, detail_every) = (training.map(|_| qk_every), training.map(|_| detail_every));
         Ok(Box::new(Heads { collapsed_below, qk_every, detail_every }))
     }
 }

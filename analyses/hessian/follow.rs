@@ -18,8 +18,10 @@
 
 use std::collections::BTreeMap;
 
+use super::choices::HessianChoices;
 use super::condition::SpectralSummary;
-use super::job::{Job, Kind};
+use super::job::Job;
+use super::kind::Kind;
 use super::matrix::Matrix;
 use crate::base::error::{Error, Result};
 use crate::base::random;
@@ -31,7 +33,7 @@ use crate::linalg::{Followed, Follower, Following};
 use crate::operator::{Demand, Plan};
 use crate::optim::limits::Lambda;
 use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Options, Training};
+use crate::snapshot::analysis::Training;
 
 /// What is remembered of every matrix, and what they are followed on.
 pub struct Follow {
@@ -45,30 +47,20 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Reads the options and checks that the search fits the memory.
+    /// Nothing followed yet; checks that the search fits the memory.
     ///
     /// # Errors
     /// [`Error::Usage`] where an option is impossible or the memory too small.
-    pub fn new(job: &Job, options: &Options, training: &Training) -> Result<Self> {
+    pub fn new(job: &Job, choices: &HessianChoices, training: &Training) -> Result<Self> {
         if job.scope != "all" {
             return Err(Error::usage_hint(
                 format!("scope {} cannot be followed in training", job.scope),
                 "leave it out, and measure checkpoints with `warmlab hessian --scope`",
             ));
         }
-        let tol: f64 = options.get("track-tol")?;
-        if tol.is_nan() || tol <= 0.0 {
-            return Err(Error::usage(format!("track-tol {tol} must be positive")));
-        }
-        let max_matvecs: usize = options.get("track-max-matvecs")?;
-        if max_matvecs < 2 {
-            return Err(Error::usage(format!("track-max-matvecs {max_matvecs} must be at least 2")));
-        }
-        let (retained, probes): (usize, usize) = (options.get("track-guards")?, options.get("track-probes")?);
-        if probes == 1 {
-            return Err(Error::usage("track-probes 1 gives a norm without an error: use 0, or 2 or more"));
-        }
-        let following = Following { tol, max_matvecs, retained, probes };
+        let HessianChoices { track_tol, track_max_matvecs, track_guards, track_probes, .. } = *choices;
+        let (max_matvecs, retained, probes) = (track_max_matvecs, track_guards, track_probes);
+        let following = Following { tol: track_tol, max_matvecs, retained, probes };
         let mut followers = BTreeMap::new();
         for kind in &job.kinds {
             followers.insert(kind.prefix().to_string(), Follower::new(following));

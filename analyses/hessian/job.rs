@@ -1,108 +1,11 @@
 //! The options of the analysis, understood.
 
+use super::choices::HessianChoices;
+use super::kind::Kind;
 use crate::base::error::{Error, Result};
-use crate::base::takes::Takes;
 use crate::linalg::{Request, trace};
 use crate::operator::{self, Curvature, Demand, Keep, Plan, Scope};
-use crate::optim::{Optimizer, Preconditioner, clip_factor};
 use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::Options;
-
-/// Which matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Hessian,
-    Ggn,
-    Preconditioned,
-    PreconditionedNext,
-}
-
-impl Kind {
-    /// From what was typed.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "hessian" => Ok(Kind::Hessian),
-            "ggn" => Ok(Kind::Ggn),
-            "preconditioned" => Ok(Kind::Preconditioned),
-            "preconditioned-next" => Ok(Kind::PreconditionedNext),
-            _ => Err(Error::usage_hint(
-                format!("--operator `{text}` is not known"),
-                "use hessian, ggn, preconditioned or preconditioned-next",
-            )),
-        }
-    }
-
-    /// The first part of its quantities' names.
-    pub fn prefix(self) -> &'static str {
-        match self {
-            Kind::Hessian => "hessian",
-            Kind::Ggn => "ggn",
-            Kind::Preconditioned => "preconditioned",
-            Kind::PreconditionedNext => "preconditioned_next",
-        }
-    }
-
-    /// What stands in front of the names of its limits: those of the stored P have none.
-    pub fn of_limits(self) -> &'static str {
-        if self == Kind::PreconditionedNext { "preconditioned_next/" } else { "" }
-    }
-
-    /// Whether it is in Adam's geometry.
-    pub fn is_preconditioned(self) -> bool {
-        matches!(self, Kind::Preconditioned | Kind::PreconditionedNext)
-    }
-
-    /// The vector that P of this kind is made of.
-    ///
-    /// # Errors
-    /// Where the optimizer has no preconditioner.
-    pub fn exists_for(self, whose: &str, optimizer: &Optimizer) -> Result<&'static str> {
-        optimizer.preconditioned_by().first().copied().ok_or_else(|| {
-            let name = optimizer.entry().name;
-            Error::usage_hint(
-                format!(
-                    "{whose} optimizer is {name}, which has no preconditioner: {} is not defined",
-                    self.prefix()
-                ),
-                "use --operator hessian or ggn",
-            )
-        })
-    }
-
-    /// P of this kind, where it has one.
-    pub fn preconditioner(
-        self,
-        snapshot: &Snapshot,
-        curvature: &Curvature,
-    ) -> Result<Option<Preconditioner>> {
-        if !self.is_preconditioned() {
-            return Ok(None);
-        }
-        let (o, rule) = snapshot.rule()?;
-        let own = self.exists_for("the checkpoint's", &rule)?;
-        let found = if self == Kind::Preconditioned {
-            if o.updates == 0 {
-                return Err(Error::usage_hint(
-                    "no update has been applied yet: the second moment is zero and P⁻¹ would be 1/ε everywhere",
-                    "use --operator preconditioned-next, which adds this batch's gradient first, or a later step",
-                ));
-            }
-            rule.preconditioner(&o.state(), o.updates)
-        } else {
-            rule.next_update_is_known().map_err(Error::usage)?;
-            // this batch's gradient enters v as the run would clip it
-            let (gradient, max_norm) = (curvature.gradient(), o.grad_clip.unwrap_or(0.0));
-            let (_, clip) = clip_factor(gradient, max_norm);
-            rule.next_preconditioner(&o.state(), gradient, clip, o.updates)
-        };
-        found.map(Some).ok_or_else(|| {
-            Error::usage_hint(
-                format!("the checkpoint has no second moment ({own}), so Adam's preconditioner is not known"),
-                "use --operator hessian, or a checkpoint saved with its optimizer",
-            )
-        })
-    }
-}
 
 /// The options, understood.
 pub struct Job {
@@ -126,47 +29,20 @@ pub struct Job {
     pub depth: usize,
 }
 
-/// --bottom where it is not given.
-const AUTO: &str = "auto";
-
 /// Probes multiplied at a time where the memory allows.
 const GROUP: usize = 8;
 
 impl Job {
-    /// Reads the options, refusing what is impossible.
+    /// What was chosen, unless there is nothing to do.
     ///
     /// # Errors
     /// [`Error::Usage`].
-    pub fn parse(options: &Options) -> Result<Self> {
-        let kinds =
-            options.all("operator").iter().map(|text| Kind::parse(text)).collect::<Result<Vec<_>>>()?;
-        let tol: f64 = options.get("tol")?;
-        if tol.is_nan() || tol <= 0.0 {
-            return Err(Error::usage(format!("--tol {tol} must be positive")));
-        }
-        let top: usize = options.get("top")?;
-        let bottom = match options.get::<String>("bottom")?.as_str() {
-            AUTO => None,
-            text => {
-                let hint = "leave it out, or use --bottom 1";
-                Some(Takes::COUNT.whole(text).map_err(|refusal| refusal.of("--bottom", text, hint))? as usize)
-            }
-        };
-        let max_matvecs: usize = options.get("max-matvecs")?;
-        let exact = options.is_on("exact");
-        let (density, trace) = (options.is_on("density"), options.is_on("trace"));
-        let (probes, depth): (usize, usize) = (options.get("probes")?, options.get("num-matvecs")?);
-        if (density || trace) && (probes < 2 || depth < 2) {
-            return Err(Error::usage(
-                "--probes and --num-matvecs must be at least 2: an error needs a spread",
-            ));
-        }
-        if max_matvecs == 0 {
-            return Err(Error::usage("--max-matvecs 0 leaves nothing to compute with"));
-        }
-        let completeness = !options.is_on("no-completeness");
+    pub fn new(choices: &HessianChoices) -> Result<Self> {
+        let HessianChoices { top, bottom, operator, scope, tol, max_matvecs, .. } = choices.clone();
+        let HessianChoices { exact, no_completeness, density, trace, probes, num_matvecs, .. } = *choices;
+        let completeness = !no_completeness;
         let request = Request { top, bottom: 0, tol, max_matvecs, completeness, max_basis: 0 };
-        let scope = options.get("scope")?;
+        let (kinds, bottom, depth) = (operator, bottom.0, num_matvecs);
         let job = Job { kinds, scope, request, bottom, exact, density, trace, probes, depth };
         let nothing = |kind: &Kind| job.wanted(*kind) == 0;
         if !(exact || density || trace) && job.kinds.iter().any(nothing) {

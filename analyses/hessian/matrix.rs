@@ -1,6 +1,6 @@
 //! One matrix on one scope, and what is said of it however its eigenvalues were found.
 
-use super::job::Kind;
+use super::kind::Kind;
 use crate::base::error::Result;
 use crate::base::random::{self, Random};
 use crate::base::row::{Row, Status};

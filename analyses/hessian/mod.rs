@@ -19,6 +19,7 @@
 //! **References.** Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159 (spectra of networks by Lanczos);
 //! Cohen et al. 2022, arXiv 2207.14484 (preconditioned sharpness, and the threshold (2+2β1)/((1−β1)η)).
 
+mod choices;
 pub mod condition;
 mod declaration;
 mod density;
@@ -26,6 +27,7 @@ mod extremes;
 mod figures;
 mod follow;
 mod job;
+mod kind;
 mod matrix;
 mod search;
 mod traces;
@@ -40,10 +42,13 @@ use crate::base::vectors::Vectors;
 use crate::optim::limits;
 use crate::run::Moments;
 use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training};
-use declaration::{OPTIONS, QUANTITIES};
+use crate::snapshot::analysis::{Analysis, Quantity, Session, Training, Variants};
+use crate::snapshot::options::{Flags, Options};
+use choices::HessianChoices;
+use declaration::QUANTITIES;
 use follow::Follow;
-use job::{Job, Kind};
+use job::Job;
+use kind::{Kind, OPERATORS};
 use matrix::Matrix;
 
 /// Extreme eigenvalues of curvature matrices.
@@ -66,8 +71,8 @@ impl Analysis for Hessian {
         QUANTITIES
     }
 
-    fn options(&self) -> &'static [OptionSpec] {
-        OPTIONS
+    fn options(&self) -> Flags {
+        Flags::of::<HessianChoices>()
     }
 
     fn figures(&self) -> &'static [Figure] {
@@ -89,12 +94,12 @@ impl Analysis for Hessian {
     }
 
     fn moments(&self, options: &Options) -> Moments {
-        let preconditioned = |text: &String| Kind::parse(text).is_ok_and(Kind::is_preconditioned);
-        if options.all("operator").iter().any(preconditioned) { Moments::Second } else { Moments::None }
+        let mut kinds = options.of::<HessianChoices>().operator.iter();
+        if kinds.any(|kind| kind.is_preconditioned()) { Moments::Second } else { Moments::None }
     }
 
-    fn named_by(&self) -> Option<&'static OptionSpec> {
-        OPTIONS.iter().find(|option| option.name == "operator")
+    fn named_by(&self) -> Option<Variants> {
+        Some(Variants { option: "operator", values: OPERATORS })
     }
 
     fn tracks(&self) -> bool {
@@ -102,14 +107,15 @@ impl Analysis for Hessian {
     }
 
     fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
-        let job = Job::parse(options)?;
+        let choices: &HessianChoices = options.of();
+        let job = Job::new(choices)?;
         if let Some(training) = training
             && let Some(kind) = job.kinds.iter().find(|kind| kind.is_preconditioned())
         {
             kind.exists_for("the run's", training.optimizer)?;
         }
         Ok(match training {
-            Some(training) => Box::new(Followed { follow: Follow::new(&job, options, training)?, job }),
+            Some(training) => Box::new(Followed { follow: Follow::new(&job, choices, training)?, job }),
             None => Box::new(Searched { job, warm_starts: BTreeMap::new() }),
         })
     }

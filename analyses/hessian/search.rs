@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::condition::SpectralSummary;
-use super::job::{Job, Kind};
+use super::job::Job;
+use super::kind::Kind;
 use super::matrix::Matrix;
 use super::{density, extremes, traces};
 use crate::base::error::Result;

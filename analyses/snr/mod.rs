@@ -27,18 +27,22 @@ mod momenta;
 mod rows;
 mod samples;
 
+use clap::Args;
+use serde::Serialize;
+
 use crate::architecture::{GptConfig, Parameter, Role};
 use crate::base::error::{Error, Result};
 use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::row::Row;
-use crate::base::takes::Takes;
+use crate::base::takes::{Takes, whole};
 use crate::base::values::Values;
 use crate::base::vectors::Vectors;
 use crate::data::Batch;
 use crate::linalg::LinearOperator;
 use crate::operator::{self, Curvature, Demand, Hessian, Scope};
-use crate::snapshot::analysis::{Analysis, OptionSpec, Options, Quantity, Session, Training};
+use crate::snapshot::analysis::{Analysis, Quantity, Session, Training};
+use crate::snapshot::options::{Choices, Flags, Options};
 use crate::snapshot::{Needs, Snapshot};
 use crate::stats::noise::Moments;
 
@@ -89,24 +93,19 @@ const QUANTITIES: &[Quantity] = &[
     },
 ];
 
-const OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "micro-batches",
-        value: "M",
-        takes: Takes::NONE_OR_SEVERAL,
-        default: "0",
-        repeatable: false,
-        help: "Estimate φ from M micro-batches too; M divides the batch; training takes those of the step",
-    },
-    OptionSpec {
-        name: "no-curvature",
-        value: "",
-        takes: Takes::Nothing,
-        default: "",
-        repeatable: false,
-        help: "Skip the noise scale that takes products with the Hessian",
-    },
-];
+/// What the analysis can be told.
+#[derive(Debug, Clone, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct SnrChoices {
+    /// Estimate φ from M micro-batches too; M divides the batch; training takes those of the step
+    #[arg(long, value_name = "M", default_value_t = 0, value_parser = whole::<usize>(Takes::NONE_OR_SEVERAL))]
+    micro_batches: usize,
+    /// Skip the noise scale that takes products with the Hessian
+    #[arg(long)]
+    no_curvature: bool,
+}
+
+impl Choices for SnrChoices {}
 
 impl Analysis for Snr {
     fn name(&self) -> &'static str {
@@ -125,8 +124,8 @@ impl Analysis for Snr {
         QUANTITIES
     }
 
-    fn options(&self) -> &'static [OptionSpec] {
-        OPTIONS
+    fn options(&self) -> Flags {
+        Flags::of::<SnrChoices>()
     }
 
     fn figures(&self) -> &'static [Figure] {
@@ -149,9 +148,8 @@ impl Analysis for Snr {
     }
 
     fn begin(&self, options: &Options, training: Option<&Training>) -> Result<Box<dyn Session>> {
-        let micro_batches: usize = options.get("micro-batches")?;
-        let curvature = !options.is_on("no-curvature");
-        Ok(Box::new(Signal { micro_batches, curvature, in_training: training.is_some() }))
+        let SnrChoices { micro_batches, no_curvature } = *options.of();
+        Ok(Box::new(Signal { micro_batches, curvature: !no_curvature, in_training: training.is_some() }))
     }
 }
 

@@ -3,7 +3,12 @@
 //! A refusal is a phrase that follows the flag and the value, and, where one can be guessed, the value that was
 //! meant: of a closed list of words the nearest, of `1e3` where a whole number is needed `1000`.
 
-use crate::base::error::Error;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::error::Error;
 
 /// The largest count there is anything of.
 const MOST: u64 = 1_000_000_000;
@@ -11,18 +16,12 @@ const MOST: u64 = 1_000_000_000;
 /// The values an option takes.
 #[derive(Debug, Clone, Copy)]
 pub enum Takes {
-    /// None: a switch.
-    Nothing,
     /// Whole numbers: which, in words, and whether one of them is it.
     Whole(&'static str, fn(u64) -> bool),
     /// Finite numbers: which, in words, and whether one of them is it.
     Number(&'static str, fn(f64) -> bool),
-    /// Numbers of that kind with commas between them.
-    Numbers(&'static str, fn(f64) -> bool),
     /// One of these words.
     Word(&'static [&'static str]),
-    /// Text that only its reader can judge.
-    Text,
 }
 
 impl Takes {
@@ -49,35 +48,24 @@ impl Takes {
     pub const BELOW_ONE: Takes =
         Takes::Number("a number of at least 0 and below 1", |x| (0.0..1.0).contains(&x));
 
+    /// Which values, in words.
+    fn words(self) -> String {
+        match self {
+            Takes::Whole(what, _) | Takes::Number(what, _) => what.into(),
+            Takes::Word(words) => or(words.iter().copied()),
+        }
+    }
+
     /// Whether `text` is such a value.
     ///
     /// # Errors
     /// A [`Refusal`] where it is not.
     pub fn check(self, text: &str) -> Result<(), Refusal> {
         match self {
-            Takes::Nothing | Takes::Text => Ok(()),
             Takes::Whole(..) => self.whole(text).map(|_| ()),
             Takes::Number(..) => self.number(text).map(|_| ()),
-            Takes::Numbers(what, fits) => {
-                let number = Takes::Number(what, fits);
-                text.split(',')
-                    .try_for_each(|part| number.check(part.trim()).map_err(|_| Refusal::list(what)))
-            }
             Takes::Word(words) if words.contains(&text) => Ok(()),
             Takes::Word(words) => Err(Refusal::word(text, words.iter().copied())),
-        }
-    }
-
-    /// A value that was checked as all are written that mean the same: `1e-3` and `0.001` are one number.
-    pub fn normal(self, text: &str) -> String {
-        let number = |text: &str| text.parse::<f64>().map_or_else(|_| text.to_string(), |x| x.to_string());
-        match self {
-            Takes::Nothing | Takes::Word(_) | Takes::Text => text.to_string(),
-            Takes::Whole(..) => text.parse::<u64>().map_or_else(|_| text.to_string(), |n| n.to_string()),
-            Takes::Number(..) => number(text),
-            Takes::Numbers(..) => {
-                text.split(',').map(|part| number(part.trim())).collect::<Vec<_>>().join(",")
-            }
         }
     }
 
@@ -106,11 +94,56 @@ impl Takes {
     /// A [`Refusal`] where it is none, or none of these.
     pub fn number(self, text: &str) -> Result<f64, Refusal> {
         let (what, fits) = match self {
-            Takes::Number(what, fits) | Takes::Numbers(what, fits) => (what, fits),
+            Takes::Number(what, fits) => (what, fits),
             _ => ("a number", (|_| true) as fn(f64) -> bool),
         };
         let refusal = || Refusal { problem: format!("is not {what}"), instead: None };
         text.parse().ok().filter(|x: &f64| x.is_finite() && fits(*x)).ok_or_else(refusal)
+    }
+}
+
+/// A value parser of whole numbers.
+pub fn whole<T: TryFrom<u64>>(takes: Takes) -> impl Fn(&str) -> Result<T, Refusal> + Clone {
+    move |text| {
+        let number = takes.whole(text)?;
+        T::try_from(number).map_err(|_| Refusal { problem: "is too large".into(), instead: None })
+    }
+}
+
+/// A value parser of numbers.
+pub fn real(takes: Takes) -> impl Fn(&str) -> Result<f64, Refusal> + Clone {
+    move |text| takes.number(text)
+}
+
+/// A value parser of a closed list of words.
+pub fn word<T: FromStr>(words: &'static [&'static str]) -> impl Fn(&str) -> Result<T, Refusal> + Clone {
+    move |text| {
+        Takes::Word(words).check(text)?;
+        text.parse().map_err(|_| Refusal::word(text, words.iter().copied()))
+    }
+}
+
+/// Numbers with commas between them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Numbers(pub Vec<f64>);
+
+impl fmt::Display for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0.iter().map(f64::to_string).collect::<Vec<_>>().join(","))
+    }
+}
+
+impl Serialize for Numbers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A value parser of lists of numbers.
+pub fn numbers(each: Takes) -> impl Fn(&str) -> Result<Numbers, Refusal> + Clone {
+    move |text| {
+        let number = |part: &str| each.number(part.trim()).map_err(|_| Refusal::list(&each.words()));
+        text.split(',').map(number).collect::<Result<_, _>>().map(Numbers)
     }
 }
 
@@ -208,30 +241,15 @@ mod tests {
             Takes::BELOW_ONE.number("1").expect_err("1").problem,
             "is not a number of at least 0 and below 1"
         );
-        let levels = Takes::Numbers("a number from 0 to 1", |x| (0.0..=1.0).contains(&x));
-        assert!(
-            levels.check("0.1, 1").is_ok() && levels.check("0.1,2").is_err() && levels.check("").is_err()
-        );
-    }
-
-    #[test]
-    fn what_means_the_same_is_written_alike() {
-        for (takes, text, normal) in [
-            (Takes::POSITIVE, "1e-3", "0.001"),
-            (Takes::POSITIVE, "0.0010", "0.001"),
-            (Takes::COUNT, "007", "7"),
-            (Takes::Numbers("", |_| true), "0.50, 1e0", "0.5,1"),
-            (Takes::Text, "1.0", "1.0"),
-        ] {
-            takes.check(text).expect("a value");
-            assert_eq!(takes.normal(text), normal);
-        }
+        let levels = numbers(Takes::SHARE);
+        assert_eq!(levels("0.1, 1e0"), Ok(Numbers(vec![0.1, 1.0])));
+        assert!(levels("0.1,2").is_err() && levels("").is_err());
     }
 
     #[test]
     fn a_refusal_says_what_to_type() {
-        let error =
-            Takes::Word(&["f32", "f64"]).check("fp64").expect_err("no such type").of("--dtype", "fp64", "x");
+        let dtype = word::<String>(&["f32", "f64"]);
+        let error = dtype("fp64").expect_err("no such type").of("--dtype", "fp64", "x");
         assert_eq!(error.to_string(), "--dtype `fp64` is not f32 or f64");
         assert_eq!(error.hint(), Some("did you mean --dtype f64?"));
         assert_eq!(or(["a"]), "a");

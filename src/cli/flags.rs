@@ -10,6 +10,7 @@ use crate::base::device::Device;
 use crate::base::error::{self, Error};
 use crate::base::steps::Steps;
 use crate::base::takes::{Refusal, Takes};
+pub use crate::base::takes::{real, whole, word};
 use crate::base::values::DType;
 use crate::measure::batches::DEFAULT_BATCH_SIZE;
 use crate::measure::{self, Request, Source};
@@ -122,27 +123,6 @@ pub struct Measuring {
 }
 
 const THREADS: Takes = Takes::Whole("a whole number from 1 to 1024", |n| (1..=1024).contains(&n));
-
-/// A value parser of whole numbers.
-pub fn whole<T: TryFrom<u64>>(takes: Takes) -> impl Fn(&str) -> Result<T, Refusal> + Clone {
-    move |text| {
-        let number = takes.whole(text)?;
-        T::try_from(number).map_err(|_| Refusal { problem: "is too large".into(), instead: None })
-    }
-}
-
-/// A value parser of numbers.
-pub fn real(takes: Takes) -> impl Fn(&str) -> Result<f64, Refusal> + Clone {
-    move |text| takes.number(text)
-}
-
-/// A value parser of a closed list of words.
-pub fn word<T: FromStr>(words: &'static [&'static str]) -> impl Fn(&str) -> Result<T, Refusal> + Clone {
-    move |text| {
-        Takes::Word(words).check(text)?;
-        text.parse().map_err(|_| Refusal::word(text, words.iter().copied()))
-    }
-}
 
 /// "8GiB", "500MB", "1073741824".
 pub fn parse_bytes(text: &str) -> Result<u64, Refusal> {

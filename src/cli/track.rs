@@ -1,4 +1,4 @@
-//! What `warmlab train` measures as it goes: from flags to a listener.
+//! What `warmlab train` measures as it goes: from flags to settings of the run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,18 +7,11 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::flags::whole;
-use crate::analyses::ANALYSES;
-use crate::base::device::Device;
 use crate::base::error::{Error, Result};
-use crate::base::resources;
-use crate::base::settings::Settings;
 use crate::base::steps::Steps;
 use crate::base::takes::{Refusal, Takes, nearest, or};
-use crate::data::{Batch, Corpus, Split, sampling};
-use crate::measure::batches::{DEFAULT_BATCH_SIZE, TRAINING};
-use crate::measure::{Measurement, metadata};
-use crate::snapshot::analysis::{Analysis, Options, Training};
-use crate::train::{Cadence, Tracked, TrainConfig};
+use crate::measure::tracked::find;
+use crate::train::{Cadence, Tracked};
 
 /// Measurements at training steps.
 #[derive(Args)]
@@ -87,106 +80,23 @@ impl Track {
     }
 }
 
-/// What a run tracks, every option read and found possible.
-///
-/// # Errors
-/// Where the run's settings name no analysis, or an option is impossible.
-pub fn measurements(config: &TrainConfig, corpus: &Corpus, device: Device) -> Result<Vec<Measurement>> {
-    if config.track.is_empty() {
-        return Ok(vec![]);
-    }
-    let settings = Settings {
-        dtype: config.dtype,
-        device,
-        micro_batch: Some(config.batch_size),
-        memory: resources::default_memory(),
-        seed: config.seed,
-    };
-    let probe = probe(config, corpus)?;
-    let measurement = |tracked: &Tracked| -> Result<Measurement> {
-        let analysis = analysis(&tracked.analysis)?;
-        let mut options = Options::defaults(analysis.options());
-        for (name, value) in &tracked.options {
-            options.set(name, value.split('|').map(str::to_string).collect());
-        }
-        let training = Training {
-            config: &config.model,
-            optimizer: &config.optimizer,
-            probe: &probe,
-            settings: &settings,
-        };
-        let session = analysis.begin(&options, Some(&training))?;
-        let mut meta = metadata::of_tracking(analysis, &options, config, device);
-        if session.remembers() {
-            let training = if corpus.has_validation() { "" } else { TRAINING };
-            metadata::add_probe(&mut meta, &probe, &format!("{}{training}", config.data));
-        }
-        meta.extend(session.remarks().into_iter().map(|(key, text)| (format!("warmlab.{key}"), text)));
-        Ok(Measurement { analysis, session, cadence: tracked.cadence.clone(), meta })
-    };
-    config.track.iter().map(measurement).collect()
-}
-
-/// What analyses of this run's checkpoints measure on by default, or as much of it as there is.
-fn probe(config: &TrainConfig, corpus: &Corpus) -> Result<Batch> {
-    let (tokens, seq) = (corpus.tokens(Split::Val), config.model.block_size);
-    let sequences = DEFAULT_BATCH_SIZE.min((tokens.len().saturating_sub(1) / seq).max(1));
-    let batch = sampling::sequential(tokens, 0, sequences, seq)?;
-    batch.check_vocabulary(config.model.vocab_size, tokens.name())?;
-    Ok(batch)
-}
-
-/// Adds what the second names to the first: one analysis is tracked once.
-fn join(first: &mut Tracked, second: Tracked) -> Result<()> {
-    let named_by = analysis(&first.analysis)?.named_by().map_or("", |option| option.name);
-    let names = |tracked: &Tracked| tracked.options.get(named_by).cloned();
-    let rest = |tracked: &Tracked| {
-        let mut options = tracked.options.clone();
-        options.remove(named_by);
-        options
-    };
-    let (Some(a), Some(b)) = (names(first), names(&second)) else {
+/// Adds the variants of the second to the first: one analysis is tracked once.
+fn join(first: &mut Tracked, mut second: Tracked) -> Result<()> {
+    let option = find(&first.analysis)?.0.named_by().map_or("", |variants| variants.option);
+    let (Some(a), Some(b)) = (first.options.remove(option), second.options.remove(option)) else {
         return Err(Error::usage(format!("--track names {} twice", first.analysis)));
     };
-    if first.cadence != second.cadence || rest(first) != rest(&second) {
+    if *first != second {
         return Err(Error::usage_hint(
             format!("--track gives {a} and {b} different settings, and they share one search"),
-            format!("give them together: {}:{named_by}={a}|{b}:every=N", first.analysis),
+            format!("give them together: {}:{option}={a}|{b}:every=N", first.analysis),
         ));
     }
-    if a.split('|').any(|name| b.split('|').any(|other| name == other)) {
+    if a.split('|').any(|variant| b.split('|').any(|other| variant == other)) {
         return Err(Error::usage(format!("--track names {b} twice")));
     }
-    first.options.insert(named_by.into(), format!("{a}|{b}"));
+    first.options.insert(option.into(), format!("{a}|{b}"));
     Ok(())
-}
-
-/// Those that can measure training steps.
-fn able() -> impl Iterator<Item = &'static dyn Analysis> {
-    ANALYSES.iter().copied().filter(|analysis| analysis.tracks())
-}
-
-/// The names that stand for an analysis with an option set.
-fn names(analysis: &dyn Analysis) -> &'static [&'static str] {
-    match analysis.named_by().map(|option| option.takes) {
-        Some(Takes::Word(words)) => words,
-        _ => &[],
-    }
-}
-
-fn analysis(name: &str) -> Result<&'static dyn Analysis> {
-    able().find(|analysis| analysis.name() == name).ok_or_else(|| {
-        let own: Vec<&str> = able().map(|analysis| analysis.name()).collect();
-        let others = able().flat_map(names).copied().filter(|name| !own.contains(name));
-        let names: Vec<&str> = own.iter().copied().chain(others).collect();
-        if ANALYSES.iter().any(|analysis| analysis.name() == name) {
-            return Error::usage_hint(
-                format!("--track `{name}` cannot be measured at training steps"),
-                format!("--track takes {}; checkpoints are measured with warmlab {name}", or(names)),
-            );
-        }
-        Refusal::word(name, names.iter().copied()).of("--track", name, "`warmlab train --help` explains it")
-    })
 }
 
 /// NAME[:KEY=VALUE]...
@@ -194,14 +104,9 @@ fn parse(text: &str, cadence: &Cadence, last: u64) -> Result<Tracked> {
     let mut parts = text.split(':');
     let name = parts.next().unwrap_or_default();
     let mut cadence = cadence.clone();
-    let mut options = BTreeMap::new();
-    let analysis = match able().find(|analysis| names(*analysis).contains(&name)) {
-        Some(analysis) => {
-            options.extend(analysis.named_by().map(|option| (option.name.to_string(), name.to_string())));
-            analysis
-        }
-        None => analysis(name)?,
-    };
+    let (analysis, variant) = find(name)?;
+    let mut options: BTreeMap<String, String> =
+        variant.into_iter().map(|(option, value)| (option.into(), value.into())).collect();
     for part in parts {
         let (key, value) = part.split_once('=').ok_or_else(|| {
             Error::usage_hint(format!("`{part}` is no setting"), format!("write it as {part}=VALUE"))
@@ -219,8 +124,9 @@ fn parse(text: &str, cadence: &Cadence, last: u64) -> Result<Tracked> {
                 cadence.at = steps.up_to(last);
             }
             _ => {
-                let Some(option) = analysis.options().iter().find(|option| option.name == key) else {
-                    let own = analysis.options().iter().map(|option| option.name);
+                let own = analysis.options().names();
+                if !own.iter().any(|name| name == key) {
+                    let own = own.iter().map(String::as_str);
                     let names: Vec<&str> = ["every", "early", "at"].into_iter().chain(own).collect();
                     let near =
                         nearest(key, names.iter().copied()).map(|near| format!("did you mean {near}?"));
@@ -228,8 +134,8 @@ fn parse(text: &str, cadence: &Cadence, last: u64) -> Result<Tracked> {
                         format!("--track {}: there is no setting `{key}`", analysis.name()),
                         near.unwrap_or_else(|| format!("it has {}", or(names))),
                     ));
-                };
-                value.split('|').try_for_each(|value| option.takes.check(value)).map_err(refuse)?;
+                }
+                analysis.options().check(key, value).map_err(refuse)?;
                 options.insert(key.to_string(), value.to_string());
             }
         }

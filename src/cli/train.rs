@@ -10,7 +10,7 @@ use super::flags::{Computing, Everywhere, RUNS, real, whole, word};
 use super::rates::Rates;
 use super::resume;
 use super::terminal::Terminal;
-use super::track::{self, Track};
+use super::track::Track;
 use super::update_rule::UpdateRule;
 use super::verdict::Outcome;
 use crate::architecture::{self, Activation, GptConfig};
@@ -20,7 +20,7 @@ use crate::base::resources;
 use crate::base::steps::Steps;
 use crate::base::takes::Takes;
 use crate::data::Corpus;
-use crate::measure::{Tracker, metadata};
+use crate::measure::{Tracker, metadata, tracked};
 use crate::optim::Optimizer;
 use crate::report::with_uncertainty;
 use crate::run;
@@ -153,7 +153,7 @@ impl Train {
                 config.data
             ));
         }
-        let measured = track::measurements(&config, &corpus, self.computing.device)?;
+        let measured = tracked::measurements(&config, &corpus, self.computing.device)?;
         let folder = match folder {
             Some(folder) => {
                 folder.write(&config)?;

@@ -28,7 +28,7 @@ pub fn outcome(
     allow_unconverged: bool,
     terminal: &Terminal,
 ) -> Outcome {
-    let searches = analysis.options().iter().any(|option| option.name == "max-matvecs");
+    let searches = analysis.options().names().iter().any(|name| name == "max-matvecs");
     let advice = if searches { "; more --max-matvecs or a larger --tol may help" } else { "" };
     let unconverged = named(rows, Status::Unconverged);
     if let Some(names) = &unconverged {

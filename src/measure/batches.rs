@@ -9,6 +9,7 @@ use crate::base::random;
 use crate::data::sampling::{self, MOST_TOKENS};
 use crate::data::{self, Batch, Corpus, Split};
 use crate::run::Checkpoint;
+use crate::train::TrainConfig;
 
 /// Sequences measured on by default.
 pub const DEFAULT_BATCH_SIZE: usize = 8;
@@ -124,6 +125,18 @@ impl Sequences {
             words: format!("{count}{order} {size} sequences of {seq} tokens of {data}{training}"),
         })
     }
+}
+
+/// What analyses of a run's checkpoints measure on by default, or as much of it as there is.
+///
+/// # Errors
+/// Where there are too few tokens for one sequence.
+pub fn probe(config: &TrainConfig, corpus: &Corpus) -> Result<Batch> {
+    let (tokens, seq) = (corpus.tokens(Split::Val), config.model.block_size);
+    let sequences = DEFAULT_BATCH_SIZE.min((tokens.len().saturating_sub(1) / seq).max(1));
+    let batch = sampling::sequential(tokens, 0, sequences, seq)?;
+    batch.check_vocabulary(config.model.vocab_size, tokens.name())?;
+    Ok(batch)
 }
 
 /// Refuses batches that together would fill the memory before the first number.

@@ -18,7 +18,8 @@ use crate::base::values::DType;
 use crate::data::{Batch, joint_sha256};
 use crate::report::SCHEMA_VERSION;
 use crate::run::Checkpoint;
-use crate::snapshot::analysis::{Analysis, Options};
+use crate::snapshot::analysis::Analysis;
+use crate::snapshot::options::Options;
 use crate::train::TrainConfig;
 
 /// `warmlab.*` keys.
@@ -36,7 +37,7 @@ pub fn of_checkpoint(
     // everything that may be typed and that changes numbers, but for what has a key of its own: the analysis's options,
     // defaults filled in, and of all others the seed and those that were given. How sequences are chosen is in the
     // batch's hash.
-    let own = Some(options.normalised()).filter(|own| !own.is_empty());
+    let own = Some(options.normalised().to_string()).filter(|own| !own.is_empty());
     let options = own.into_iter().chain(computing.options()).collect::<Vec<_>>().join(" ");
     let num_parameters = checkpoint.config.num_parameters();
     let mut meta = common(
@@ -65,7 +66,7 @@ pub fn of_checkpoint(
 
 /// Of an analysis of training steps, whose batches are the run's.
 pub fn of_tracking(analysis: &dyn Analysis, options: &Options, config: &TrainConfig, device: Device) -> Meta {
-    of_run((analysis.name(), analysis.notes()), options.normalised(), config, device)
+    of_run((analysis.name(), analysis.notes()), options.normalised().to_string(), config, device)
 }
 
 /// Of what the training loop itself knows.

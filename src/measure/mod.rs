@@ -22,6 +22,7 @@ mod starts;
 mod state;
 mod sums;
 mod targets;
+pub mod tracked;
 mod tracker;
 pub mod training;
 mod work;

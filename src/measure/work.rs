@@ -17,7 +17,8 @@ use crate::data;
 use crate::report::{self, Report, Shelf};
 use crate::run::{self, Checkpoint};
 use crate::snapshot::Snapshot;
-use crate::snapshot::analysis::{Analysis, Options, Session};
+use crate::snapshot::analysis::{Analysis, Session};
+use crate::snapshot::options::Options;
 
 /// What became of a request.
 #[derive(Debug, Default)]

@@ -5,19 +5,18 @@
 //! follow from the declaration. It measures a snapshot, whether that is a checkpoint's or training's.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use crate::architecture::GptConfig;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::figure::{Column, Figure};
 use crate::base::observer::Observer;
 use crate::base::row::Row;
 use crate::base::settings::Settings;
-use crate::base::takes::Takes;
 use crate::base::vectors::Vectors;
 use crate::data::Batch;
 use crate::optim::Optimizer;
 use crate::run::Moments;
+use crate::snapshot::options::{Flags, Options};
 use crate::snapshot::{Needs, Snapshot};
 
 /// A named number an analysis may report.
@@ -31,84 +30,13 @@ pub struct Quantity {
     pub about: &'static str,
 }
 
-/// An option of an analysis: a long flag of its command.
+/// The values of an option that training calls by their names, as if each were an analysis; one session measures all.
 #[derive(Debug, Clone, Copy)]
-pub struct OptionSpec {
-    /// The flag, without dashes.
-    pub name: &'static str,
-    /// What its value is called in `--help`; "" for a switch.
-    pub value: &'static str,
-    /// Which values it takes.
-    pub takes: Takes,
-    /// The value when it is not given; "" for a switch.
-    pub default: &'static str,
-    /// Whether it may be given several times.
-    pub repeatable: bool,
-    /// One sentence.
-    pub help: &'static str,
-}
-
-/// The values of an analysis's options.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Options(BTreeMap<String, Vec<String>>);
-
-impl Options {
-    /// The defaults of `specs`.
-    pub fn defaults(specs: &[OptionSpec]) -> Self {
-        let mut options = Options::default();
-        let given = specs.iter().filter(|spec| !spec.default.is_empty());
-        given.for_each(|spec| options.choose(spec, vec![spec.default.to_string()]));
-        options
-    }
-
-    /// Sets the values of one option; a switch that is on has the value "true".
-    pub fn set(&mut self, name: &str, values: Vec<String>) {
-        self.0.insert(name.into(), values);
-    }
-
-    /// Sets the values of one option as all choices that mean the same are written: of one that may be repeated each
-    /// value once, in one order.
-    pub fn choose(&mut self, spec: &OptionSpec, values: Vec<String>) {
-        let mut values: Vec<String> = values.iter().map(|value| spec.takes.normal(value)).collect();
-        if spec.repeatable {
-            values.sort();
-            values.dedup();
-        }
-        self.set(spec.name, values);
-    }
-
-    /// All values of an option.
-    pub fn all(&self, name: &str) -> &[String] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether a switch is on.
-    pub fn is_on(&self, name: &str) -> bool {
-        self.all(name).first().is_some_and(|v| v == "true")
-    }
-
-    /// The one value of an option.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where it does not parse.
-    pub fn get<T: FromStr>(&self, name: &str) -> Result<T> {
-        let text = self.all(name).first().map_or("", String::as_str);
-        text.parse().map_err(|_| Error::usage(format!("--{name} `{text}` is not a {}", kind::<T>())))
-    }
-
-    /// `name=value` pairs in order, for the metadata.
-    pub fn normalised(&self) -> String {
-        let pairs = self.0.iter().map(|(name, values)| format!("{name}={}", values.join("|")));
-        pairs.collect::<Vec<_>>().join(" ")
-    }
-}
-
-fn kind<T>() -> &'static str {
-    match std::any::type_name::<T>() {
-        "usize" | "u64" | "u32" => "whole number",
-        "f64" => "number",
-        _ => "valid value",
-    }
+pub struct Variants {
+    /// The option.
+    pub option: &'static str,
+    /// Its values.
+    pub values: &'static [&'static str],
 }
 
 /// Whether what is measured every `every` updates of a run in training is due at update `t`: the first is; 0 is off.
@@ -178,7 +106,7 @@ pub trait Analysis: Sync {
     /// What it may report.
     fn quantities(&self) -> &'static [Quantity];
     /// What it can be told.
-    fn options(&self) -> &'static [OptionSpec];
+    fn options(&self) -> Flags;
     /// How its numbers are drawn on the page of a report.
     fn figures(&self) -> &'static [Figure] {
         &[]
@@ -197,7 +125,7 @@ pub trait Analysis: Sync {
 
     /// The option whose values are names of their own where training steps are measured: `--track ggn` means
     /// `--track hessian:operator=ggn`.
-    fn named_by(&self) -> Option<&'static OptionSpec> {
+    fn named_by(&self) -> Option<Variants> {
         None
     }
 

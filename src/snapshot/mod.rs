@@ -7,6 +7,7 @@
 
 pub mod analysis;
 mod needs;
+pub mod options;
 mod passes;
 mod updates;
 

@@ -18,7 +18,7 @@ use warmlab::data::{self, Batch, Corpus, Recipe, Split, sampling};
 use warmlab::measure::{Measurement, Tracker};
 use warmlab::optim::Optimizer;
 use warmlab::snapshot::Snapshot;
-use warmlab::snapshot::analysis::{Options, Training};
+use warmlab::snapshot::analysis::Training;
 use warmlab::train::{Cadence, Position, StepLog, TrainConfig};
 use warmlab::{operator, report, run};
 
@@ -359,8 +359,11 @@ fn use_checkpoint(path: &Path) -> Result<()> {
     for name in ["adam", "angular"] {
         let analysis = ANALYSES.iter().find(|a| a.name() == name).unwrap();
         // what cannot be measured is an error, and the checkpoint is read all the same
-        let _ =
-            analysis.run(&snapshot, &Options::defaults(analysis.options()), &warmlab::base::observer::Silent);
+        let _ = analysis.run(
+            &snapshot,
+            &analysis.options().defaults().unwrap(),
+            &warmlab::base::observer::Silent,
+        );
     }
     Ok(())
 }
@@ -381,7 +384,7 @@ fn follow(folder: &Path, name: &str) -> Result<()> {
         memory: 1 << 26,
         seed: 0,
     };
-    let options = Options::defaults(analysis.options());
+    let options = analysis.options().defaults().unwrap();
     let optimizer = Optimizer::parse("adamw", None).unwrap();
     let session = analysis.begin(
         &options,

@@ -12,7 +12,6 @@ use warmlab::base::values::{DType, Values};
 use warmlab::data::{Batch, read_batch};
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
-use warmlab::snapshot::analysis::Options;
 
 use crate::support::settings;
 
@@ -42,12 +41,9 @@ fn measure_all(checkpoint: run::Checkpoint, batch: &Batch, about: &str) {
 fn measure(checkpoint: run::Checkpoint, batch: &Batch, about: &str, names: &[&str]) {
     let snapshot = Snapshot::new(checkpoint, batch.clone(), settings(DType::F64, None, 1));
     for analysis in ANALYSES.iter().filter(|analysis| names.contains(&analysis.name())) {
-        let mut options = Options::defaults(analysis.options());
-        if analysis.name() == "hessian" {
-            options.set("operator", vec!["preconditioned".into()]);
-            options.set("top", vec!["1".into()]);
-            options.set("max-matvecs", vec!["30".into()]);
-        }
+        let few = [("operator", "preconditioned"), ("top", "1"), ("max-matvecs", "30")];
+        let given = if analysis.name() == "hessian" { &few[..] } else { &[] };
+        let options = analysis.options().parse(given.iter().copied()).unwrap();
         let Ok(rows) = analysis.run(&snapshot, &options, &Silent) else { continue };
         for row in rows {
             let name = format!("{about}: {}", row.quantity);
@@ -145,7 +141,7 @@ fn batches_that_do_not_fit_the_model_are_refused() -> Result<()> {
     assert!(batch.seq() > good.config.block_size);
     let snapshot = Snapshot::new(good, batch, settings(DType::F64, None, 1));
     for analysis in ANALYSES.iter().filter(|a| ["hessian", "attention", "snr"].contains(&a.name())) {
-        let error = analysis.run(&snapshot, &Options::defaults(analysis.options()), &Silent);
+        let error = analysis.run(&snapshot, &analysis.options().defaults().unwrap(), &Silent);
         assert!(error.is_err(), "{}", analysis.name());
     }
     Ok(())

@@ -11,7 +11,6 @@ use warmlab::base::values::{DType, Values};
 use warmlab::model::Gpt;
 use warmlab::run::Checkpoint;
 use warmlab::snapshot::Snapshot;
-use warmlab::snapshot::analysis::Options;
 
 use crate::support::{batch, config, parameters};
 
@@ -58,11 +57,10 @@ fn the_block_of_a_zero_head_is_the_second_moment_of_its_input() {
             Settings { dtype, device: Default::default(), micro_batch: None, memory: 1 << 30, seed: 0 };
         let snapshot = Snapshot::new(checkpoint, batch.clone(), settings);
         let hessian = ANALYSES.iter().find(|a| a.name() == "hessian").unwrap();
-        let mut options = Options::defaults(hessian.options());
-        options.set("scope", vec!["^lm_head".into()]);
         // one eigenvalue V−1 = 8 times, and two of the next
-        options.set("top", vec![(v + 1).to_string()]);
-        options.set("bottom", vec!["0".into()]);
+        let top = (v + 1).to_string();
+        let options = [("scope", "^lm_head"), ("top", &*top), ("bottom", "0")];
+        let options = hessian.options().parse(options).unwrap();
         let rows = hessian.run(&snapshot, &options, &Silent).unwrap();
         let lambda: Vec<_> = rows.iter().filter(|r| &*r.quantity == "hessian/lambda").collect();
         assert_eq!(lambda.len(), v + 1);

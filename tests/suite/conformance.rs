@@ -20,9 +20,13 @@ fn names_are_unique_and_kebab_case_and_everything_is_described() {
         for quantity in analysis.quantities() {
             assert!(quantity.name.contains('/') && !quantity.about.is_empty(), "{name}: {}", quantity.name);
         }
-        for option in analysis.options() {
-            assert!(!option.help.is_empty() && option.help.len() < 120, "{name} --{}", option.name);
-            assert_eq!(option.value.is_empty(), option.default.is_empty(), "{name} --{}", option.name);
+        for option in analysis.options().all() {
+            let help = option.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!help.is_empty() && help.len() < 120, "{name} {}", option.get_id());
+            let takes_value = option.get_action().takes_values();
+            let named = option.get_value_names().is_some_and(|all| all.iter().all(|name| !name.is_empty()));
+            assert!(named || !takes_value, "{name} {}", option.get_id());
+            assert_eq!(takes_value, !option.get_default_values().is_empty(), "{name} {}", option.get_id());
         }
     }
 }

@@ -14,7 +14,7 @@ use warmlab::data::{Batch, read_batch};
 use warmlab::model::{Gpt, Primal, fold};
 use warmlab::run::{self, Checkpoint};
 use warmlab::snapshot::Snapshot;
-use warmlab::snapshot::analysis::{Analysis, Options};
+use warmlab::snapshot::analysis::Analysis;
 
 use crate::support::{references, relative};
 
@@ -53,8 +53,7 @@ impl Golden {
         };
         let snapshot = Snapshot::new(self.checkpoint.clone(), self.batch.clone(), settings);
         let hessian = hessian();
-        let mut chosen = Options::defaults(hessian.options());
-        options.iter().for_each(|(name, value)| chosen.set(name, vec![value.to_string()]));
+        let chosen = hessian.options().parse(options.iter().copied()).unwrap();
         hessian.run(&snapshot, &chosen, &Silent).unwrap()
     }
 }

@@ -17,7 +17,6 @@ use warmlab::model::{Gpt, GradientMoments, Look};
 use warmlab::operator;
 use warmlab::run;
 use warmlab::snapshot::Snapshot;
-use warmlab::snapshot::analysis::Options;
 
 use crate::support::{batch, golden, parameters, references, relative, stdout, tiny, warmlab};
 
@@ -32,8 +31,7 @@ fn measure(
     let batch = read_batch(&path.join("batch.safetensors")).unwrap();
     let settings = Settings { dtype, device: Default::default(), micro_batch, memory: 4 << 30, seed: 1 };
     let analysis = ANALYSES.iter().find(|a| a.name() == name).unwrap();
-    let mut chosen = Options::defaults(analysis.options());
-    options.iter().for_each(|(name, value)| chosen.set(name, vec![value.to_string()]));
+    let chosen = analysis.options().parse(options.iter().copied()).unwrap();
     analysis.run(&Snapshot::new(checkpoint, batch, settings), &chosen, &Silent).unwrap()
 }
 

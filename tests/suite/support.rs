@@ -13,7 +13,7 @@ use warmlab::base::settings::Settings;
 use warmlab::base::values::{DType, Values};
 use warmlab::data::Batch;
 use warmlab::snapshot::Snapshot;
-use warmlab::snapshot::analysis::{Analysis, Options};
+use warmlab::snapshot::analysis::Analysis;
 
 /// A golden folder or file, or `None` with a word on stderr.
 pub fn golden(name: &str) -> Option<PathBuf> {
@@ -88,8 +88,7 @@ pub fn settings(dtype: DType, micro_batch: Option<usize>, seed: u64) -> Settings
 
 /// An analysis with its defaults but for `options`.
 pub fn measure(analysis: &dyn Analysis, snapshot: &Snapshot, options: &[(&str, &str)]) -> Vec<Row> {
-    let mut chosen = Options::defaults(analysis.options());
-    options.iter().for_each(|(name, value)| chosen.set(name, vec![value.to_string()]));
+    let chosen = analysis.options().parse(options.iter().copied()).unwrap();
     analysis.run(snapshot, &chosen, &Silent).unwrap()
 }
 

@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["architecture", "snapshot", "operator", "linalg", "model", "stats", "data", "run", "optim"],
     ),
     ("report", &[]),
-    ("measure", &["snapshot", "optim", "stats", "report", "train", "run", "data"]),
+    ("measure", &["snapshot", "optim", "stats", "report", "train", "run", "data", "analyses"]),
     (
         "cli",
         &[
@@ -114,7 +114,8 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("burn", &["kernels", "model", "base"]),
     ("burn_flex", &["kernels"]),
     ("polars", &["report"]),
-    ("clap", &["cli"]),
+    // options of an analysis are the fields of a struct, and clap makes flags of them
+    ("clap", &["cli", "snapshot", "analyses"]),
     ("indicatif", &["cli"]),
     ("ndarray_linalg", &["linalg"]),
 ];
