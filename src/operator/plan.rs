@@ -105,9 +105,10 @@ impl Plan {
         let n = config.num_parameters();
         let size = settings.dtype.size() as u64;
         let vector_bytes = n as u64 * size;
-        // parameters twice (flat and as tensors), the gradient, what is held, and the working vectors
+        // parameters twice (flat and as tensors), the gradient, what is held, and the working vectors, of which one x is
+        // in the basis
         let (kept_per_token, tangent_per_token) = per_token(config, batch.seq());
-        let fixed = PROCESS + vector_bytes * (3 + held as u64 + WORKING * block as u64);
+        let fixed = PROCESS + vector_bytes * (2 + held as u64 + WORKING * block as u64);
         let least = least.min(n);
         let activations = |sequences: usize, kept: usize| {
             let tokens = batch.seq() as u64 * size;
